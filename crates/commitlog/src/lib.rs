@@ -1,0 +1,1 @@
+//! On-disk formats of the log and the pure decisions about them.

@@ -1,0 +1,1 @@
+//! A shard as a value: commands and completions in, effects out.

@@ -1,0 +1,1 @@
+//! HTTP/1.1 decoding and encoding without I/O.

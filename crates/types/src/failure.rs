@@ -1,0 +1,207 @@
+//! What can go wrong with a client's request, and how every face says it.
+//!
+//! One table maps a failure to HTTP status, `type` and `reason` (`docs/api.md`, "Errors"); WebSocket and,
+//! later, MQTT draw from the same one. A failure carries the data that its answer shows.
+
+use crate::number::SeqNum;
+use std::borrow::Cow;
+
+/// Why a request was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No such route.
+    NoRoute,
+    /// The route has no such method; `allow` lists those that it has, comma separated.
+    MethodNotAllowed {
+        /// Value of the `Allow` header.
+        allow: &'static str,
+    },
+    /// The target or a header does not parse.
+    BadRequest {
+        /// What is wrong.
+        detail: Cow<'static, str>,
+    },
+    /// `Accept` names nothing that this route can send.
+    NotAcceptable,
+    /// The request's content type is not one that this route takes.
+    UnsupportedMediaType,
+    /// PATCH of a stream without events (400, as Iorio answers).
+    NoEvents,
+    /// Not JSON where JSON is required; a patch that does not parse or apply.
+    InvalidBody {
+        /// What is wrong, and where.
+        detail: Cow<'static, str>,
+    },
+    /// A parameter or a setting has a value that it cannot have.
+    InvalidField {
+        /// Its name.
+        field: Cow<'static, str>,
+        /// The value that was given.
+        value: String,
+    },
+    /// A body, an event or a count is over its limit.
+    TooLarge {
+        /// The limit that was passed.
+        limit: u64,
+    },
+    /// A conditional write lost against another writer.
+    Conflict {
+        /// The last sequence number that the writer had seen.
+        expected: SeqNum,
+        /// The last sequence number of the stream.
+        got: SeqNum,
+    },
+    /// `If-Match` did not hold.
+    PreconditionFailed {
+        /// The last sequence number of the stream.
+        last: SeqNum,
+    },
+    /// The idempotency key was used for another body.
+    IdempotencyMismatch {
+        /// The first sequence number that the key stands for.
+        seq: SeqNum,
+    },
+    /// The stream's settings do not allow the acknowledgement level that was asked for.
+    AckNotAllowed,
+    /// No room on disk; reads go on and writes resume by themselves.
+    StorageFull,
+    /// The events asked for are damaged on disk.
+    Corrupt {
+        /// First sequence number that cannot be read.
+        from: SeqNum,
+        /// Last sequence number that cannot be read.
+        to: SeqNum,
+    },
+    /// The server cannot do this now.
+    Unavailable(Unavailable),
+    /// A handler that does not exist (501).
+    NotImplemented,
+    /// The server failed in a way that is not the client's fault.
+    Internal {
+        /// What happened, for the log and the answer.
+        detail: Cow<'static, str>,
+    },
+}
+
+/// Why the server cannot serve now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Recovery has not finished.
+    Starting,
+    /// The server is stopping.
+    Draining,
+    /// A queue is at its limit.
+    Overloaded,
+    /// The shard stopped itself after a disk error.
+    Stopped,
+}
+
+/// One more member of an error body beside `type` and `reason`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailureMember {
+    /// A number.
+    Number(&'static str, u64),
+    /// A text.
+    Text(&'static str, String),
+}
+
+impl Failure {
+    /// The HTTP status code.
+    pub fn status(&self) -> u16 {
+        match self {
+            Failure::NoRoute => 404,
+            Failure::MethodNotAllowed { .. } => 405,
+            Failure::NotAcceptable => 406,
+            Failure::Conflict { .. } => 409,
+            Failure::PreconditionFailed { .. } => 412,
+            Failure::TooLarge { .. } => 413,
+            Failure::UnsupportedMediaType => 415,
+            Failure::IdempotencyMismatch { .. } => 422,
+            Failure::Corrupt { .. } | Failure::Internal { .. } => 500,
+            Failure::NotImplemented => 501,
+            Failure::Unavailable(_) => 503,
+            Failure::StorageFull => 507,
+            Failure::BadRequest { .. }
+            | Failure::NoEvents
+            | Failure::InvalidBody { .. }
+            | Failure::InvalidField { .. }
+            | Failure::AckNotAllowed => 400,
+        }
+    }
+
+    /// The member `type` of the error body.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Failure::NoRoute => "no-route",
+            Failure::MethodNotAllowed { .. } => "method-not-allowed",
+            Failure::BadRequest { .. } => "bad-request",
+            Failure::NotAcceptable => "not-acceptable",
+            Failure::UnsupportedMediaType => "unsupported-media-type",
+            Failure::NoEvents => "not-found",
+            Failure::InvalidBody { .. } => "invalid-body",
+            Failure::InvalidField { .. } | Failure::AckNotAllowed => "invalid-field",
+            Failure::TooLarge { .. } => "too-large",
+            Failure::Conflict { .. } => "error",
+            Failure::PreconditionFailed { .. } => "precondition-failed",
+            Failure::IdempotencyMismatch { .. } => "idempotency-mismatch",
+            Failure::StorageFull => "storage-full",
+            Failure::Corrupt { .. } => "corrupt",
+            Failure::Unavailable(_) => "unavailable",
+            Failure::NotImplemented => "not-implemented",
+            Failure::Internal { .. } => "internal",
+        }
+    }
+
+    /// The member `reason` of the error body. A conflict's reason is an object that the face writes.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Failure::NoRoute => "Not Found",
+            Failure::MethodNotAllowed { .. } => "Method Not Allowed",
+            Failure::BadRequest { .. } => "Bad Request",
+            Failure::NotAcceptable => "Not Acceptable",
+            Failure::UnsupportedMediaType => "Unsupported Media Type",
+            Failure::NoEvents => "Not Found",
+            Failure::InvalidBody { .. } => "Invalid Request Body",
+            Failure::InvalidField { .. } => "Invalid Field",
+            Failure::AckNotAllowed => "Acknowledgement Level Not Allowed",
+            Failure::TooLarge { .. } => "Request Body Too Large",
+            Failure::Conflict { .. } => "confict",
+            Failure::PreconditionFailed { .. } => "Precondition Failed",
+            Failure::IdempotencyMismatch { .. } => "Idempotency Key Used For Another Body",
+            Failure::StorageFull => "Storage Full",
+            Failure::Corrupt { .. } => "Events Damaged On Disk",
+            Failure::Unavailable(Unavailable::Starting) => "Starting",
+            Failure::Unavailable(Unavailable::Draining) => "Draining",
+            Failure::Unavailable(Unavailable::Overloaded) => "Overloaded",
+            Failure::Unavailable(Unavailable::Stopped) => "Stopped After Disk Error",
+            Failure::NotImplemented => "Not Implemented",
+            Failure::Internal { .. } => "Internal Error",
+        }
+    }
+
+    /// What the error body says beside `type` and `reason`.
+    pub fn members(&self) -> Vec<FailureMember> {
+        use FailureMember::{Number, Text};
+        match self {
+            Failure::BadRequest { detail }
+            | Failure::InvalidBody { detail }
+            | Failure::Internal { detail } => vec![Text("detail", detail.to_string())],
+            Failure::InvalidField { field, value } => {
+                vec![Text("field", field.to_string()), Text("value", value.clone())]
+            }
+            Failure::AckNotAllowed => {
+                vec![Text("field", "ack".to_owned()), Text("value", "memory".to_owned())]
+            }
+            Failure::TooLarge { limit } => vec![Number("limit", *limit)],
+            Failure::PreconditionFailed { last } => vec![Number("seq", last.0)],
+            Failure::IdempotencyMismatch { seq } => vec![Number("seq", seq.0)],
+            Failure::Corrupt { from, to } => vec![Number("from", from.0), Number("to", to.0)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Seconds that `Retry-After` advises, where it does.
+    pub fn retry_after_s(&self) -> Option<u32> {
+        matches!(self, Failure::Unavailable(_)).then_some(1)
+    }
+}

@@ -1,0 +1,1 @@
+//! RFC 6455 framing and connection state without I/O.

@@ -1,0 +1,1 @@
+//! A deterministic world around whole engines: disk faults, crashes, checkers.

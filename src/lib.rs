@@ -1,0 +1,1 @@
+//! Millrace as a library: the shell around the cores of logic in `crates/`.

@@ -1,0 +1,2 @@
+//! The `millrace` binary: parses the command line and runs one verb.
+fn main() {}
