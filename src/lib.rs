@@ -1,1 +1,3 @@
 //! Millrace as a library: the shell around the cores of logic in `crates/`.
+
+pub mod config;

@@ -1,0 +1,110 @@
+//! The configuration written out: the effective values with their origins, and the reference of all keys.
+//!
+//! What [`effective_toml`] prints is a valid configuration file that loads to the same values.
+
+use super::Config;
+use super::keys::{Key, keys};
+use super::value::{Kind, Value};
+use std::fmt::Write as _;
+
+/// The whole effective configuration as TOML, each value's origin as a comment.
+pub fn effective_toml(config: &Config) -> String {
+    let lines: Vec<(&Key, String)> = keys()
+        .map(|key| (key, format!("{} = {}", key.name(), config.show(key))))
+        .collect();
+    let width = lines
+        .iter()
+        .map(|(_, line)| line.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut out = String::new();
+    let mut section = "";
+    for (key, line) in lines {
+        if key.section() != section {
+            let gap = if section.is_empty() { "" } else { "\n" };
+            section = key.section();
+            let _ = writeln!(out, "{gap}[{section}]");
+        }
+        let _ = writeln!(out, "{line:width$}  # {}", config.origin(key.dotted));
+    }
+    out
+}
+
+/// One JSON object a line: `key`, `value` (numbers in the key's unit), `origin` (`default`, `file`, `env`,
+/// `flag`) and `place`.
+pub fn effective_json(config: &Config) -> String {
+    let mut out = String::new();
+    for key in keys() {
+        let origin = config.origin(key.dotted);
+        let value = match (key.read)(config) {
+            Value::Number(number) => serde_json::Value::from(number),
+            Value::Flag(flag) => serde_json::Value::from(flag),
+            Value::Cores(super::Cores::Count(count)) => serde_json::Value::from(count),
+            Value::Cores(super::Cores::List(list)) => serde_json::Value::from(list),
+            Value::Cores(super::Cores::All) => serde_json::Value::from("all"),
+            Value::Text(text) => serde_json::Value::from(text),
+            Value::Address(address) => serde_json::Value::from(address.to_string()),
+        };
+        let line = serde_json::json!({
+            "key": key.dotted, "value": value, "origin": origin.word(), "place": origin.to_string(),
+        });
+        let _ = writeln!(out, "{line}");
+    }
+    out
+}
+
+/// The reference of all keys as Markdown; `docs/configuration.md` is this text, kept so by a test.
+pub fn reference_markdown() -> String {
+    let mut out = String::from(HEAD);
+    let defaults = Config::default();
+    let mut section = "";
+    for key in keys() {
+        if key.section() != section {
+            section = key.section();
+            let _ = write!(out, "\n## `[{section}]`\n\n{TABLE_HEAD}");
+        }
+        let default = defaults.show(key);
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | `{default}` | {} |",
+            key.name(),
+            kind_word(key.kind),
+            key.summary
+        );
+    }
+    out
+}
+
+const HEAD: &str = "\
+# Configuration
+
+Every setting has one name, `section.key`. It can stand in the file given by `--config` (TOML, one table a
+section), in the environment as `MILLRACE_SECTION__KEY` (two underscores), and for some as a flag of
+`millrace serve`. Flags win over the environment, the environment over the file, the file over the default.
+
+An unknown key or a value of the wrong type stops the start with exit code 78; the message names the place
+and the nearest key that exists. `millrace config print --effective` prints every value and its origin.
+
+Sizes are whole bytes or a text with a unit: `B`, `KiB`, `MiB`, `GiB`, `TiB`, `kB`, `MB`, `GB`, `TB`.
+Durations are whole numbers in the unit that the key's name ends with, or a text with `us`, `ms`, `s`, `m`,
+`h`, `d`.
+";
+const TABLE_HEAD: &str = "| key | value | default | meaning |\n|---|---|---|---|\n";
+
+fn kind_word(kind: Kind) -> String {
+    match kind {
+        Kind::Count => "number".to_owned(),
+        Kind::Partitions => "1 to 65535".to_owned(),
+        Kind::Bytes => "size".to_owned(),
+        Kind::DurationMs | Kind::DurationUs => "duration".to_owned(),
+        Kind::Flag => "true or false".to_owned(),
+        Kind::Path => "path".to_owned(),
+        Kind::Address => "address:port".to_owned(),
+        Kind::Cores => "`\"all\"`, number or list".to_owned(),
+        Kind::Choice(words) => words
+            .iter()
+            .map(|word| format!("`{word}`"))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
