@@ -8,15 +8,39 @@
 
 mod batch;
 mod checksum;
+mod epoch;
+mod format_error;
+mod frame;
 mod group;
+mod identity;
+mod manifest;
 mod scan;
+mod segment;
+mod slots;
 mod verdict;
 mod wire;
 
 pub use batch::*;
 pub use checksum::{checksum, checksum_of_parts};
+pub use epoch::{EPOCH_SHARDS_MAX, EPOCH_SLOT_BYTES, EpochChoice, EpochMark, ShardMark, choose_epoch};
+pub use format_error::{
+    BadField, BadRecord, FilePart, ForeignPart, FormatError, PlaceField, TruncatedPart, UnknownFeatures,
+    UnknownVersion, WrongChecksum, WrongMagic,
+};
 pub use group::*;
+pub use identity::{
+    DIRECTORY_FORMAT, IDENTITY_BYTES, IDENTITY_TEXT_BYTES_MAX, INCOMPATIBLE_FEATURES_KNOWN, Identity,
+    IdentityFound,
+};
+pub use manifest::{Manifest, ManifestChoice, ManifestSegment, PartitionGap, choose_manifest};
 pub use scan::*;
+pub use segment::{
+    CHUNK_HEADER_BYTES, ChunkAddress, ChunkHeader, ChunkRun, DamagedRange, Footer, FooterRebuild,
+    FooterStream, IdempotencyEntry, ReadRange, Run, SegmentBuilder, SegmentMeta, SegmentPiece,
+    SegmentSummary, StreamState, Trailer, chunk_records, decode_chunk, decode_chunk_header, decode_footer,
+    decode_segment_header, decode_trailer, rebuild_footer,
+};
+pub use slots::{Generations, Slot, SlotChoice, choose_slot, slot_of};
 pub use verdict::*;
 
 /// Unit of every read and write: files are written and read in whole blocks.
