@@ -1,0 +1,19 @@
+//! The time, for the whole shell. `crates/` never ask: they are told.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+use types::Timestamp;
+
+/// Milliseconds since 1970 by the system's clock, which may jump; 0 if it stands before that.
+pub fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Nanoseconds of a clock that never jumps; only differences mean something.
+pub fn monotonic_ns() -> u64 {
+    use std::sync::OnceLock;
+    use std::time::Instant;
+    static START: OnceLock<Instant> = OnceLock::new();
+    let elapsed = START.get_or_init(Instant::now).elapsed();
+    u64::try_from(elapsed.as_nanos()).expect("a process runs for less than 584 years")
+}

@@ -1,0 +1,22 @@
+//! The world behind our own names: cores, disk, network, clock, randomness, signals.
+//!
+//! The only module that names glommio or contains `unsafe`; another backend with the same public names can
+//! stand in its place. Everything here is mechanism: nothing decides what is stored, sent or answered.
+//! Futures of disk operations are always awaited to the end by tasks of their own; cancellation elsewhere
+//! is by dropping a future that owns no kernel buffer.
+
+pub mod clock;
+pub mod disk;
+pub mod executor;
+pub mod lock;
+pub mod mesh;
+pub mod net;
+pub mod notify;
+pub mod offload;
+pub mod post;
+pub mod preflight;
+pub mod random;
+pub mod signal;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! TCP for one core: a listener per core on the same address, and streams that own no buffer while idle.
+//!
+//! `server` binds and accepts; faces read and write. A read goes through one scratch buffer per core that is
+//! borrowed only while the socket has bytes, so an idle connection costs its task and its descriptor.
+//! Every future here may be dropped at any time without losing bytes (`read`) or after an error (`write_all`
+//! leaves an unknown prefix sent). Nagle is always off.
+
+use super::executor::timeout;
+use bytes::BytesMut;
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{FromRawFd, IntoRawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// Connections that wait in the kernel to be accepted, per core.
+const BACKLOG: i32 = 1024;
+/// Bytes that one read can bring: large enough for a batch of pipelined requests, small enough for L2.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+/// Parts that one gathered send takes; the kernel's own bound is 1,024.
+const GATHER_PARTS_MAX: usize = 64;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES_MAX]);
+}
+
+/// An address that is taken but not yet served: connections are refused until [`Bound::listen`].
+/// May be sent to the core that will serve it.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    addr: SocketAddr,
+}
+
+impl Bound {
+    /// Takes `addr` once per core. Port 0 lets the system choose one, the same for all.
+    ///
+    /// # Errors
+    /// The system's error; `AddrInUse` also when another process shares its ports (SO_REUSEPORT), because
+    /// it would silently get a part of our connections.
+    pub fn bind_all(addr: SocketAddr, core_count: usize) -> io::Result<Vec<Bound>> {
+        let mut addr = addr;
+        if addr.port() != 0 {
+            // Without SO_REUSEPORT this fails if anybody listens, one of our own kind too.
+            open(addr, false)?.listen(1)?;
+        }
+        let mut bound = Vec::with_capacity(core_count);
+        for _ in 0..core_count {
+            let socket = open(addr, true)?;
+            addr = socket
+                .local_addr()?
+                .as_socket()
+                .expect("a TCP socket has an internet address");
+            bound.push(Bound { socket, addr });
+        }
+        Ok(bound)
+    }
+
+    /// The address with its real port.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Begins to accept, on the executor that calls.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn listen(self) -> io::Result<Listener> {
+        self.socket.listen(BACKLOG)?;
+        // SAFETY: the descriptor comes out of a `Socket` that gives up its ownership here.
+        #[allow(unsafe_code)]
+        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(self.socket.into_raw_fd()) };
+        Ok(Listener { inner })
+    }
+}
+
+fn open(addr: SocketAddr, share_port: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for connections of the last life that are in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share_port)?;
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+/// Accepts connections on one core. Dropping it stops that.
+pub struct Listener {
+    inner: glommio::net::TcpListener,
+}
+
+impl Listener {
+    /// The next connection of this core. Errors of a single connection (it went away before it was
+    /// accepted) are errors here too; the caller tries again, after a pause when descriptors ran out.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        let inner = self.inner.accept().await.map_err(io::Error::from)?;
+        inner.set_nodelay(true).map_err(io::Error::from)?;
+        let peer = inner.peer_addr().map_err(io::Error::from)?;
+        Ok(Stream { inner, peer })
+    }
+}
+
+/// One TCP connection. Dropping it closes it.
+pub struct Stream {
+    inner: glommio::net::TcpStream,
+    peer: SocketAddr,
+}
+
+impl Stream {
+    /// Opens a connection (for tests and tools that run on an executor).
+    ///
+    /// # Errors
+    /// The system's error.
+    pub async fn connect(addr: SocketAddr) -> io::Result<Stream> {
+        let inner = glommio::net::TcpStream::connect(addr)
+            .await
+            .map_err(io::Error::from)?;
+        inner.set_nodelay(true).map_err(io::Error::from)?;
+        Ok(Stream { inner, peer: addr })
+    }
+
+    /// The address at the other end.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Waits for bytes and appends what is there, at most `bytes_max` (and [`READ_BYTES_MAX`]), to `buf`.
+    /// Gives their count; 0 means that the other end has finished sending. `buf` is not touched and gets no
+    /// capacity before bytes are there: give it empty and the idle connection owns nothing.
+    /// Dropping the future loses nothing, so it can race with a timer or an outbox.
+    ///
+    /// # Errors
+    /// The system's error, e.g. `ConnectionReset`.
+    pub async fn read(&mut self, buf: &mut BytesMut, bytes_max: usize) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx, buf, bytes_max)).await
+    }
+
+    /// [`Stream::read`] for callers that poll several things in one future.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut BytesMut,
+        bytes_max: usize,
+    ) -> Poll<io::Result<usize>> {
+        assert!(bytes_max > 0, "a read of nothing cannot be told from the end");
+        SCRATCH.with_borrow_mut(|scratch| {
+            let room = &mut scratch[..bytes_max.min(READ_BYTES_MAX)];
+            match Pin::new(&mut self.inner).poll_read(cx, room) {
+                Poll::Ready(Ok(count)) => {
+                    buf.extend_from_slice(&room[..count]);
+                    Poll::Ready(Ok(count))
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+    }
+
+    /// Sends all parts in order with as few system calls as the socket's buffer allows. `stall_max` bounds
+    /// the time *without progress*, not the whole.
+    ///
+    /// # Errors
+    /// `TimedOut`, or the system's error. Some prefix may have been sent; the connection is of no more use.
+    pub async fn write_all<P: AsRef<[u8]>>(&mut self, parts: &[P], stall_max: Duration) -> io::Result<()> {
+        let mut at = Position::default();
+        at.advance(parts, 0);
+        while at.part < parts.len() {
+            let sent = match self.send_now(parts, at) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let rest = &parts[at.part].as_ref()[at.byte..];
+                    let sending = poll_fn(|cx| Pin::new(&mut self.inner).poll_write(cx, rest));
+                    timeout(stall_max, sending)
+                        .await
+                        .ok_or(io::ErrorKind::TimedOut)??
+                }
+                outcome => outcome?,
+            };
+            at.advance(parts, sent);
+        }
+        Ok(())
+    }
+
+    /// Tells the other end that nothing more will be sent.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(&self.inner).shutdown(Shutdown::Write)
+    }
+
+    /// One gathered send without waiting.
+    fn send_now<P: AsRef<[u8]>>(&self, parts: &[P], at: Position) -> io::Result<usize> {
+        let first = IoSlice::new(&parts[at.part].as_ref()[at.byte..]);
+        let later = parts[at.part + 1..]
+            .iter()
+            .map(|part| IoSlice::new(part.as_ref()));
+        let slices: Vec<IoSlice<'_>> = std::iter::once(first)
+            .chain(later)
+            .take(GATHER_PARTS_MAX)
+            .collect();
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        SockRef::from(&self.inner).send_vectored_with_flags(&slices, flags)
+    }
+}
+
+/// How far a list of parts has been sent.
+#[derive(Clone, Copy, Default)]
+struct Position {
+    part: usize,
+    byte: usize,
+}
+
+impl Position {
+    /// Moves on by `count` bytes, and past parts that are empty or finished.
+    fn advance<P: AsRef<[u8]>>(&mut self, parts: &[P], count: usize) {
+        self.byte += count;
+        while self.part < parts.len() && self.byte >= parts[self.part].as_ref().len() {
+            self.byte -= parts[self.part].as_ref().len();
+            self.part += 1;
+        }
+    }
+}
