@@ -1,37 +1,76 @@
-//! HTTP/1.1 (and 1.0) as values: bytes in, requests and replies out; no I/O, no clock, no allocation per request on the fast path.
+//! HTTP/1.1 (and 1.0) as values: bytes in, requests and replies out; no I/O, no clock, no allocation per request on
+//! the fast path.
 //!
 //! The HTTP face (server side), the CLI and the load generator (client side) call it. It never reads a socket, never
 //! trusts a length before the bytes are there, and never lets a malformed head through: whatever two parsers could
 //! read differently (RFC 9112 §11.2) is an error that closes the connection.
 //!
 //! # Server side
-//! ```text
-//! Config { head_bytes_max, headers_max, target_bytes_max, body_bytes_max }          (Default = the documented limits)
-//! Decoder::new(Config)
-//!   .decode_request(&mut BytesMut) -> Result<Option<Request>, HttpError>            whole requests; None = read more
-//!   .decode(&mut BytesMut) -> Result<Option<Decoded<RequestHead>>, HttpError>       Head, Body(Bytes)…, End (streaming)
-//!   .pending_head() -> Option<&RequestHead>      head is here, body still arriving (also after a 413)
-//!   .take_continue_due() -> bool                 true once: client waits for `100 Continue`
-//!   .skip_body(bytes_max: u64)                   throw the rest of the body away (early reply, or drain after 413)
-//!   .bytes_wanted() -> usize                     read hint, bounded; never a claimed length
-//!   .is_idle() -> bool                           between two requests and nothing begun
-//! Request { head: RequestHead, body: Bytes }
-//! RequestHead: method() method_name() path() query() raw_target() version() headers() header(name) header_str(name)
-//!   content_length() chunked() keep_alive() expect_continue() upgrade() upgrades_to("websocket") host() reply_to()
-//! Headers: get(name) get_str(name) get_all(name) iter() len()
-//! HttpError: status() -> u16, reason() -> &'static str; every one closes the connection
-//! target::{percent_decode, path_segments, query_pairs, percent_encode}
-//! accept::{best_match, essence}
-//! date::{format_http_date, parse_http_date}
+//! One [`Decoder`] and one read buffer per connection. After each read, take requests until there is none; after an
+//! error, answer its status and close.
+//! ```
+//! use bytes::BytesMut;
+//! use http1::{Config, Decoder, Method, ResponseWriter};
 //!
-//! ResponseWriter::begin(&mut BytesMut, status: u16, ReplyTo)      ReplyTo { version, head_only, keep_alive } = head.reply_to()
-//!   .date(&[u8; 29]) .header(name, value) .header_fmt(name, format_args!(…)) .header_u64(name, n)      (chain by &mut)
-//!   .finish_with_body(&[u8]) .finish_length(u64) .finish_chunked() .finish_empty() .finish_upgrade("websocket")
-//!   each -> Result<_, EncodeError>; on error nothing of this reply is left in the buffer
-//! write_chunk(&mut BytesMut, &[u8]) write_last_chunk(&mut BytesMut) write_continue(&mut BytesMut)
+//! let mut decoder = Decoder::new(Config::default());
+//! let mut input = BytesMut::from("GET /ping HTTP/1.1\r\nHost: a\r\n\r\n");
+//! let mut output = BytesMut::new();
+//! while let Some(request) = decoder.decode_request(&mut input)? {
+//!     assert_eq!((request.head.method(), request.head.path()), (Method::Get, "/ping"));
+//!     let mut reply = ResponseWriter::begin(&mut output, 200, request.head.reply_to());
+//!     reply.header("Content-Type", "application/json");
+//!     reply.finish_with_body(b"{\"pong\":\"0\"}")?;
+//! }
+//! assert!(output.starts_with(b"HTTP/1.1 200 OK\r\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //! # Client side
-//! ```text
-//! RequestWriter::begin(&mut BytesMut, "POST", "/streams/a/b", "host:port") .header(…) .finish_with_body(&[u8]) …
-//! ResponseDecoder::new(Config) .decode(…) .decode_response(…) .decode_eof() .expect_head_reply()
 //! ```
+//! use bytes::BytesMut;
+//! use http1::{Config, RequestWriter, ResponseDecoder};
+//!
+//! let mut output = BytesMut::new();
+//! RequestWriter::begin(&mut output, "POST", "/streams/a/b", "localhost:8080").finish_with_body(b"1")?;
+//! let mut decoder = ResponseDecoder::new(Config::default());
+//! let mut input = BytesMut::from("HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}");
+//! let reply = decoder.decode_response(&mut input)?.expect("it is all there");
+//! assert_eq!((reply.head.status(), &reply.body[..]), (201, &b"{}"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod accept;
+mod body;
+mod chunked;
+mod config;
+mod date;
+mod decoder;
+mod diagnose;
+mod error;
+mod fields;
+mod head;
+mod headers;
+mod host;
+mod reply;
+mod request;
+mod request_target;
+mod response;
+mod scan;
+pub mod target;
+mod token;
+#[doc(hidden)]
+pub mod trace;
+mod writer;
+
+pub use chunked::{write_chunk, write_last_chunk};
+pub use config::{Config, HEAD_BYTES_CAP, HEADERS_CAP, METHOD_BYTES_MAX};
+pub use date::{HTTP_DATE_BYTES, format_http_date};
+pub use decoder::{Decoded, Decoder};
+pub use error::{EncodeError, HttpError};
+pub use head::{Method, ReplyTo, Request, RequestHead, Version};
+pub use headers::Headers;
+pub use reply::{Response, ResponseDecoder, ResponseHead};
+pub use request::RequestWriter;
+pub use response::{BodyForm, ResponseWriter, reason_phrase, write_continue};
+#[doc(hidden)]
+pub use trace::fuzz_decode;

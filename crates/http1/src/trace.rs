@@ -1,0 +1,159 @@
+//! Decodes bytes in two ways and demands the same result: the body of fuzz targets and of the split properties.
+//!
+//! Called by `fuzz/` and by this crate's tests, never by the server. It panics where an invariant does not hold.
+
+use bytes::BytesMut;
+
+use crate::config::Config;
+use crate::decoder::{Decoded, Decoder};
+use crate::error::HttpError;
+use crate::reply::ResponseDecoder;
+
+/// What a decoder made of some bytes, in a form that can be compared: pieces of one body are joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A head, as its debug text.
+    Head(String),
+    /// A body so far.
+    Body(Vec<u8>),
+    /// The end of a message.
+    End,
+    /// The error that stopped it.
+    Failed(HttpError),
+}
+
+/// A way to decode: takes one step from the buffer.
+trait Decode {
+    fn step(&mut self, buf: &mut BytesMut) -> Result<Option<Step>, HttpError>;
+    fn end_of_input(&mut self) {}
+}
+
+impl Decode for Decoder {
+    fn step(&mut self, buf: &mut BytesMut) -> Result<Option<Step>, HttpError> {
+        Ok(self.decode(buf)?.map(step_of))
+    }
+}
+
+impl Decode for ResponseDecoder {
+    fn step(&mut self, buf: &mut BytesMut) -> Result<Option<Step>, HttpError> {
+        Ok(self.decode(buf)?.map(step_of))
+    }
+
+    fn end_of_input(&mut self) {
+        self.handle_close();
+    }
+}
+
+/// The server side in whole requests; each is shown as head, body (also an empty one) and end.
+struct WholeRequests {
+    decoder: Decoder,
+    due: Vec<Step>,
+}
+
+impl Decode for WholeRequests {
+    fn step(&mut self, buf: &mut BytesMut) -> Result<Option<Step>, HttpError> {
+        if self.due.is_empty() {
+            let Some(request) = self.decoder.decode_request(buf)? else {
+                return Ok(None);
+            };
+            let head = Step::Head(format!("{:?}", request.head));
+            self.due = vec![Step::End, Step::Body(request.body.to_vec()), head];
+        }
+        Ok(self.due.pop())
+    }
+}
+
+fn step_of<H: std::fmt::Debug>(decoded: Decoded<H>) -> Step {
+    match decoded {
+        Decoded::Head(head) => Step::Head(format!("{head:?}")),
+        Decoded::Body(bytes) => Step::Body(bytes.to_vec()),
+        Decoded::End => Step::End,
+    }
+}
+
+/// What the server side makes of `bytes` that arrive in parts of `splits` bytes (0 counts as 256), the rest at once.
+pub fn trace_requests(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
+    trace(Decoder::new(config), bytes, splits)
+}
+
+/// The same in whole requests.
+pub fn trace_whole_requests(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
+    trace(
+        WholeRequests {
+            decoder: Decoder::new(config),
+            due: Vec::new(),
+        },
+        bytes,
+        splits,
+    )
+}
+
+/// What the client side makes of `bytes`, after which the connection ends.
+pub fn trace_replies(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
+    trace(ResponseDecoder::new(config), bytes, splits)
+}
+
+/// Decodes `bytes` at once and split, as requests and as replies, and compares.
+///
+/// # Panics
+/// If the results differ, or any decoder panics.
+pub fn fuzz_decode(bytes: &[u8], splits: &[u8]) {
+    // Small limits, so that short inputs reach them.
+    let config = Config {
+        head_bytes_max: 512,
+        headers_max: 8,
+        target_bytes_max: 64,
+        body_bytes_max: 128,
+    };
+    for trace in [trace_requests, trace_whole_requests, trace_replies] {
+        assert_eq!(trace(config, bytes, &[]), trace(config, bytes, splits));
+    }
+}
+
+fn trace(mut decoder: impl Decode, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut buf = BytesMut::new();
+    let mut rest = bytes;
+    let mut sizes = splits.iter();
+    loop {
+        let part_bytes = sizes.next().map_or(
+            rest.len(),
+            |size| if *size == 0 { 256 } else { usize::from(*size) },
+        );
+        let (part, tail) = rest.split_at(part_bytes.min(rest.len()));
+        let is_last = tail.is_empty();
+        rest = tail;
+        buf.extend_from_slice(part);
+        let is_going = drain(&mut decoder, &mut buf, &mut steps);
+        if !is_going || is_last {
+            break;
+        }
+    }
+    decoder.end_of_input();
+    drain(&mut decoder, &mut buf, &mut steps);
+    steps
+}
+
+/// Takes all steps there are; `false` once the decoder failed.
+fn drain(decoder: &mut impl Decode, buf: &mut BytesMut, steps: &mut Vec<Step>) -> bool {
+    if matches!(steps.last(), Some(Step::Failed(_))) {
+        return false;
+    }
+    loop {
+        match decoder.step(buf) {
+            Ok(Some(step)) => join(steps, step),
+            Ok(None) => return true,
+            Err(error) => {
+                steps.push(Step::Failed(error));
+                return false;
+            }
+        }
+    }
+}
+
+fn join(steps: &mut Vec<Step>, step: Step) {
+    match (steps.last_mut(), step) {
+        (Some(Step::Body(so_far)), Step::Body(more)) => so_far.extend_from_slice(&more),
+        (_, step) => steps.push(step),
+    }
+}
