@@ -4,8 +4,8 @@
 //! side has sent a close frame it sends nothing more; after a close was received, or a rule was broken,
 //! nothing more is read. Invariants: `state == Open` exactly as long as no close frame was sent; once
 //! [`Connection::poll_event`] has returned `None`, at most one incomplete frame and one incomplete message
-//! are held, together within `message_bytes_max` and a header. In the server's role the output never has
-//! more bytes than were received, beside what `send_*` added.
+//! are held, together within `message_bytes_max` and a header. What is answered by itself is never longer
+//! than what it answers, beside the one close frame that reports a violation.
 
 use crate::close::{self, CloseCode};
 use crate::encode::{encode_close, encode_frame};
