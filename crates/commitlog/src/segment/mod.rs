@@ -11,6 +11,8 @@ mod chunk;
 mod footer;
 mod meta;
 mod rebuild;
+#[cfg(test)]
+mod tests;
 
 pub use builder::{SegmentBuilder, SegmentPiece, SegmentSummary};
 pub use chunk::{
