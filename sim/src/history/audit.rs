@@ -1,0 +1,286 @@
+//! An audit: every stream is read from end to end while nothing else is under way, and the history settles
+//! what survived.
+//!
+//! Done after a recovery, and at the end of a life. What was acknowledged or seen must be there unless a
+//! deletion, a trim, or damage that was reported excuses it. What was unknown and is not there is
+//! discarded: it may never come back. Deletions and trims whose outcome was unknown are decided.
+
+use super::model::{Outcome, Stream};
+use super::{Checked, History, Law, Step};
+use engine::command::{GapCause, Read, ReadFrom, ReadReply};
+use std::collections::{BTreeMap, BTreeSet};
+use types::{Epoch, SeqNum, StreamKey};
+
+/// What an audit has read so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Audit {
+    since: Step,
+    streams: BTreeMap<StreamKey, Audited>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Audited {
+    epoch: Epoch,
+    first: SeqNum,
+    last: SeqNum,
+    present: BTreeSet<SeqNum>,
+    damaged: Vec<(SeqNum, SeqNum)>,
+    next: Option<SeqNum>,
+    complete: bool,
+}
+
+impl Audited {
+    fn is_damaged(&self, seq: SeqNum) -> bool {
+        self.damaged.iter().any(|&(from, to)| from <= seq && seq <= to)
+    }
+}
+
+impl History {
+    /// From now on, reads that begin at sequence number 1 and go on where the reply says make up an audit.
+    ///
+    /// # Panics
+    /// When a change is under way.
+    pub fn begin_audit(&mut self) {
+        assert!(self.asks.is_empty(), "an audit needs silence");
+        self.step += 1;
+        self.audit = Some(Audit {
+            since: self.step,
+            ..Audit::default()
+        });
+    }
+
+    /// Where the audit of a stream goes on; `None` when it has been read to its end.
+    pub fn audit_next(&self, key: &StreamKey) -> Option<SeqNum> {
+        let audit = self.audit.as_ref().expect("an audit was begun");
+        match audit.streams.get(key) {
+            None => Some(SeqNum::FIRST),
+            Some(audited) if audited.complete => None,
+            Some(audited) => audited.next,
+        }
+    }
+
+    /// Everything was read.
+    ///
+    /// # Errors
+    /// The law that what is there, or is not, breaks.
+    ///
+    /// # Panics
+    /// When some stream was not read to its end.
+    pub fn finish_audit(&mut self) -> Checked {
+        self.step += 1;
+        let audit = self.audit.take().expect("an audit was begun");
+        for key in self.streams() {
+            let audited = audit.streams.get(&key).filter(|audited| audited.complete);
+            let audited = audited.unwrap_or_else(|| panic!("{key} was not read to its end"));
+            self.check_stream(&key, audited)?;
+            self.check_watchers(&key, audited.epoch, audited.last)?;
+            self.settle(&key, audited);
+        }
+        Ok(())
+    }
+
+    pub(super) fn audit_read(&mut self, asked_at: Step, read: &Read, reply: &ReadReply) -> Checked {
+        let step = self.step;
+        let Some(audit) = self.audit.as_mut().filter(|audit| asked_at >= audit.since) else {
+            return Ok(());
+        };
+        let audited = audit.streams.entry(read.stream.clone()).or_default();
+        let expected = audited.next.unwrap_or(SeqNum::FIRST);
+        if read.from != ReadFrom::Seq(expected) || audited.complete {
+            return Ok(());
+        }
+        (audited.epoch, audited.first, audited.last) = (reply.epoch, reply.first, reply.last);
+        audited
+            .present
+            .extend(reply.records.iter().map(types::Record::seq));
+        let damaged = reply.gaps.iter().filter(|gap| gap.cause == GapCause::Damaged);
+        audited.damaged.extend(damaged.map(|gap| (gap.from, gap.to)));
+        let stuck = reply.next <= expected && !reply.at_tail;
+        (audited.next, audited.complete) = (Some(reply.next), reply.at_tail || reply.epoch == Epoch(0));
+        if stuck && reply.epoch != Epoch(0) {
+            let detail = format!("{read:?} does not get on: {reply:?}");
+            return Err(super::Violation {
+                law: Law::WrongReply,
+                detail,
+                step,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn audit_corrupt(&mut self, asked_at: Step, read: &Read, from: SeqNum, to: SeqNum) {
+        let Some(audit) = self.audit.as_mut().filter(|audit| asked_at >= audit.since) else {
+            return;
+        };
+        let audited = audit.streams.entry(read.stream.clone()).or_default();
+        if read.from == ReadFrom::Seq(audited.next.unwrap_or(SeqNum::FIRST)) {
+            audited.damaged.push((from, to));
+            audited.next = Some(to.next());
+        }
+    }
+
+    fn check_stream(&self, key: &StreamKey, audited: &Audited) -> Checked {
+        let stream = &self.streams[key];
+        self.check_incarnations(key, stream, audited)?;
+        self.check_acked(key, stream, audited)?;
+        self.check_whole(key, stream, audited)?;
+        if audited.epoch == Epoch(0) {
+            return Ok(());
+        }
+        for seq in (audited.first.0..=audited.last.0).map(SeqNum) {
+            if !audited.present.contains(&seq) && !audited.is_damaged(seq) {
+                return self.broken(Law::Hole, format!("{key} has no {seq}"));
+            }
+        }
+        self.check_order(key, stream, audited)
+    }
+
+    /// Whatever was seen is there, or its absence is excused.
+    fn check_incarnations(&self, key: &StreamKey, stream: &Stream, audited: &Audited) -> Checked {
+        let undecided = |epoch: &Epoch| !stream.dead_epochs.contains_key(epoch) || *epoch >= audited.epoch;
+        for (&epoch, incarnation) in stream.incarnations.iter().filter(|(epoch, _)| undecided(epoch)) {
+            if epoch > audited.epoch && audited.epoch != Epoch(0) {
+                return self.broken(
+                    Law::SeenVanished,
+                    format!("{key} {epoch:?}; now {:?}", audited.epoch),
+                );
+            }
+            if epoch != audited.epoch {
+                if !stream.deletion_can_reach(incarnation.since) && !self.all_forgiven(incarnation) {
+                    let detail = format!("{key} {epoch:?} is gone; now {:?}", audited.epoch);
+                    return self.broken(Law::SeenVanished, detail);
+                }
+                continue;
+            }
+            for (&seq, seen) in &incarnation.seen {
+                if audited.present.contains(&seq) || audited.is_damaged(seq) {
+                    continue;
+                }
+                let trimmed = seq < audited.first && stream.trim_can_reach(incarnation.since, seq);
+                if !trimmed && !self.logicals[seen.logical].forgiven {
+                    return self.broken(Law::SeenVanished, format!("{key} {epoch:?} {seq}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn all_forgiven(&self, incarnation: &super::model::Incarnation) -> bool {
+        incarnation
+            .seen
+            .values()
+            .all(|seen| self.logicals[seen.logical].forgiven)
+    }
+
+    /// Whatever was acknowledged was seen (and so was checked above), or its absence is excused.
+    fn check_acked(&self, key: &StreamKey, stream: &Stream, audited: &Audited) -> Checked {
+        for &index in &stream.logicals {
+            let logical = &self.logicals[index];
+            let Some(acked) = logical.acked else { continue };
+            let excused = logical.places.contains_key(&audited.epoch)
+                || logical.forgiven
+                || stream.deletion_can_reach(acked.asked_at)
+                || stream.trim_can_reach(acked.asked_at, acked.first)
+                || audited.is_damaged(acked.first);
+            if !excused {
+                return self.broken(
+                    Law::AcknowledgedLost,
+                    format!("{key} {acked:?}; now {}", brief(audited)),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// An append is there whole, but for what was trimmed or damaged.
+    fn check_whole(&self, key: &StreamKey, stream: &Stream, audited: &Audited) -> Checked {
+        for &index in &stream.logicals {
+            let logical = &self.logicals[index];
+            let Some(&first) = logical.places.get(&audited.epoch) else {
+                continue;
+            };
+            let mut seqs = (first.0..first.0 + logical.count()).map(SeqNum);
+            let there = |seq: &SeqNum| {
+                *seq < audited.first
+                    || audited.is_damaged(*seq)
+                    || stream.incarnations[&audited.epoch]
+                        .seen
+                        .get(seq)
+                        .is_some_and(|s| s.logical == index)
+            };
+            if let Some(missing) = seqs.find(|seq| !there(seq)) {
+                let detail = format!(
+                    "{key}: the append at {first} has no {missing}; {}",
+                    brief(audited)
+                );
+                return self.broken(Law::AppendTorn, detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// If A was acknowledged before B was submitted, A stands before B.
+    fn check_order(&self, key: &StreamKey, stream: &Stream, audited: &Audited) -> Checked {
+        let Some(incarnation) = stream.incarnations.get(&audited.epoch) else {
+            return Ok(());
+        };
+        let mut latest_submit = (0, SeqNum::ZERO);
+        for (&seq, seen) in &incarnation.seen {
+            let logical = &self.logicals[seen.logical];
+            if logical.acked.is_some_and(|acked| acked.at < latest_submit.0) {
+                let detail = format!(
+                    "{key}: {seq} was acknowledged before {} was submitted",
+                    latest_submit.1
+                );
+                return self.broken(Law::OutOfOrder, detail);
+            }
+            latest_submit = latest_submit.max((logical.first_submit, seq));
+        }
+        Ok(())
+    }
+
+    /// What was open is decided by what is there.
+    fn settle(&mut self, key: &StreamKey, audited: &Audited) {
+        let step = self.step;
+        let stream = self.streams.get_mut(key).expect("it was audited");
+        for &index in &stream.logicals {
+            let logical = &mut self.logicals[index];
+            logical.places.retain(|epoch, _| *epoch == audited.epoch);
+            if logical.places.is_empty() && logical.open_attempts == 0 && audited.damaged.is_empty() {
+                // Never stored, or removed: either way it is gone for ever.
+                (logical.acked, logical.maybe_stored, logical.discarded) = (None, true, true);
+            }
+        }
+        let epochs: Vec<Epoch> = stream.incarnations.keys().copied().collect();
+        for epoch in epochs.into_iter().filter(|&epoch| epoch != audited.epoch) {
+            stream.dead_epochs.entry(epoch).or_insert(step);
+        }
+        let alive = stream
+            .incarnations
+            .get(&audited.epoch)
+            .map(|incarnation| incarnation.since);
+        for removal in &mut stream.removals {
+            if removal.outcome != Outcome::Unknown {
+                continue;
+            }
+            let took_effect = match removal.before {
+                None => alive.is_none_or(|since| removal.from > since || removal.to < since),
+                Some(before) => audited.first >= before.min(audited.last.next()),
+            };
+            removal.outcome = if took_effect {
+                Outcome::Done
+            } else {
+                Outcome::Refused
+            };
+        }
+        if audited.epoch == Epoch(0) {
+            (stream.tail_floor, stream.first_floor) = (SeqNum::ZERO, SeqNum::ZERO);
+        } else {
+            (stream.tail_floor, stream.first_floor) = (audited.last, audited.first);
+        }
+    }
+}
+
+fn brief(audited: &Audited) -> String {
+    format!("{:?} {}..={}", audited.epoch, audited.first, audited.last)
+}

@@ -1,0 +1,181 @@
+//! One event is seen, in a reply or a delivery: is it one that was appended, and is it where it must be?
+//!
+//! "Seen" binds for ever: from now on this event has this place, and may leave it only by trim, deletion
+//! or reported damage.
+
+use super::model::{Incarnation, Seen};
+use super::{Checked, History, Law, Step};
+use crate::rng::mix;
+use types::{Epoch, Record, SeqNum, StreamKey};
+
+impl History {
+    /// Takes the sight of an event. `asked_at` is when the question was put whose answer shows it; a
+    /// delivery answers no question.
+    pub(super) fn see(
+        &mut self,
+        key: &StreamKey,
+        epoch: Epoch,
+        record: &Record,
+        asked_at: Option<Step>,
+    ) -> Checked {
+        self.counts.seen += 1;
+        let digest = digest(record.encoded());
+        let Some(stream) = self.streams.get(key) else {
+            return self.broken(Law::Invented, format!("{record:?} in {key}, which nobody wrote"));
+        };
+        if let Some(asked_at) = asked_at {
+            if stream
+                .dead_epochs
+                .get(&epoch)
+                .is_some_and(|&since| since < asked_at)
+            {
+                return self.broken(Law::Undeleted, format!("{record:?} of {key} {epoch:?}"));
+            }
+        }
+        if let Some(seen) = stream
+            .incarnations
+            .get(&epoch)
+            .and_then(|i| i.seen.get(&record.seq()))
+        {
+            if seen.digest == digest {
+                return Ok(());
+            }
+            let detail = format!("{record:?} of {key} {epoch:?} is not what was there before");
+            return self.broken(Law::Changed, detail);
+        }
+        let Some(&(logical, at)) = self.payloads.get(record.payload()) else {
+            return self.broken(
+                Law::Invented,
+                format!("{record:?} in {key}: nobody appended this payload"),
+            );
+        };
+        self.check_sight(key, epoch, record, logical, at, asked_at)?;
+        self.check_neighbours(key, epoch, record)?;
+        let first = SeqNum(record.seq().0 - at);
+        self.logicals[logical].places.insert(epoch, first);
+        let step = self.step;
+        self.logicals[logical].first_seen.get_or_insert(step);
+        let submit = self.logicals[logical].first_submit;
+        let incarnation = self
+            .stream(key)
+            .incarnations
+            .entry(epoch)
+            .or_insert_with(|| Incarnation {
+                since: submit,
+                ..Incarnation::default()
+            });
+        incarnation.since = incarnation.since.min(submit);
+        incarnation.seen.insert(
+            record.seq(),
+            Seen {
+                logical,
+                digest,
+                time: record.time(),
+            },
+        );
+        Ok(())
+    }
+
+    fn check_sight(
+        &self,
+        key: &StreamKey,
+        epoch: Epoch,
+        record: &Record,
+        index: usize,
+        at: u64,
+        asked_at: Option<Step>,
+    ) -> Checked {
+        let logical = &self.logicals[index];
+        let stream = &self.streams[key];
+        let says = |law, what: &str| self.broken(law, format!("{what}: {record:?} of {key} {epoch:?}"));
+        if logical.stream != *key {
+            return says(Law::Invented, "belongs to another stream");
+        }
+        if logical.is_rejected() {
+            return says(Law::RejectedAppeared, "its append was refused");
+        }
+        if logical.discarded {
+            return says(Law::Resurrected, "an earlier recovery had discarded it");
+        }
+        if !self.is_what_was_appended(record, index, at) {
+            return says(Law::Changed, "headers differ from what was appended");
+        }
+        let Some(first) = record
+            .seq()
+            .0
+            .checked_sub(at)
+            .filter(|&first| first > 0)
+            .map(SeqNum)
+        else {
+            return says(Law::AppendTorn, "the events before it have no room");
+        };
+        match logical.places.get(&epoch) {
+            Some(&place) if place != first => return says(Law::Duplicated, "has another place too"),
+            None if !logical.places.is_empty() && !stream.deletion_can_reach(logical.first_submit) => {
+                return says(Law::Duplicated, "is in another incarnation too");
+            }
+            _ => (),
+        }
+        let Some(acked) = logical.acked else { return Ok(()) };
+        if asked_at.is_some_and(|asked_at| acked.at < stream.dead_before(asked_at)) {
+            return says(
+                Law::Undeleted,
+                "acknowledged before a deletion that was acknowledged",
+            );
+        }
+        if acked.generation == Some(stream.generation) {
+            if acked.first != first {
+                return says(Law::Changed, "was acknowledged at another place");
+            }
+            if acked.time != record.time() {
+                return says(Law::Changed, "was acknowledged with another time");
+            }
+        }
+        Ok(())
+    }
+
+    fn is_what_was_appended(&self, record: &Record, logical: usize, at: u64) -> bool {
+        let logical = &self.logicals[logical];
+        let draft = &logical.drafts[at as usize];
+        let key = record.idempotency().map(|(key, count)| (key, u64::from(count)));
+        let expected_key = logical
+            .key
+            .clone()
+            .filter(|_| at == 0)
+            .map(|key| (key, logical.count()));
+        record.is_json() == draft.json
+            && record.content_type() == draft.content_type.as_deref()
+            && record.parent() == draft.parent.as_deref()
+            && record.traceparent() == draft.traceparent.as_deref()
+            && key == expected_key
+    }
+
+    fn check_neighbours(&self, key: &StreamKey, epoch: Epoch, record: &Record) -> Checked {
+        let Some(incarnation) = self.streams[key].incarnations.get(&epoch) else {
+            return Ok(());
+        };
+        let (seq, time) = (record.seq(), record.time());
+        let before = incarnation.seen.range(..seq).next_back();
+        let after = incarnation.seen.range(seq..).next();
+        let sound =
+            before.is_none_or(|(_, seen)| seen.time <= time) && after.is_none_or(|(_, s)| s.time >= time);
+        if sound {
+            return Ok(());
+        }
+        self.broken(
+            Law::TimeWentBack,
+            format!("{record:?} of {key} between {before:?} and {after:?}"),
+        )
+    }
+}
+
+/// A hash of content that is compared only with itself.
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hash = bytes.len() as u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = mix(hash ^ u64::from_le_bytes(word));
+    }
+    hash
+}
