@@ -195,7 +195,7 @@ impl Echo {
             let (length, after) = match second {
                 126 => (u16::from_be_bytes([after[0], after[1]]) as usize, &after[2..]),
                 127 => (
-                    u64::from_be_bytes(after[..8].try_into().unwrap()) as usize,
+                    u64::from_be_bytes(*after.first_chunk().expect("eight bytes")) as usize,
                     &after[8..],
                 ),
                 length => (usize::from(*length), after),
