@@ -15,13 +15,13 @@ pub(crate) fn request_head(block: &[u8], error: httparse::Error) -> HttpError {
 /// The reason why the response head `block` was refused with `error`.
 pub(crate) fn response_head(block: &[u8], error: httparse::Error) -> HttpError {
     let (line, headers) = split_line(block);
-    if error == httparse::Error::Version {
-        return version(line.get(..8).unwrap_or(line));
+    match (error, line.get(..8).unwrap_or(line)) {
+        // The version is sound; what is missing is the space behind it.
+        (httparse::Error::Version, b"HTTP/1.0" | b"HTTP/1.1") => HttpError::StatusLineInvalid,
+        (httparse::Error::Version, text) => version(text),
+        (httparse::Error::Status, _) => HttpError::StatusLineInvalid,
+        _ => header_section(headers, error),
     }
-    if error == httparse::Error::Status {
-        return HttpError::StatusLineInvalid;
-    }
-    header_section(headers, error)
 }
 
 /// The reason why header lines (of a head or of trailers) were refused with `error`.
