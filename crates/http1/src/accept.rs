@@ -1,6 +1,7 @@
 //! Which of several media types a client wants (RFC 9110 §12.5.1), and what type a body says it has (§8.3).
 //!
-//! The faces call it with the Accept and Content-Type values as received. Parameters of media types are not compared:
+//! The faces call it with the Accept and Content-Type values as received. Parameters of media types are not
+//! compared:
 //! `application/json; charset=utf-8` is `application/json`. A malformed member of Accept is passed over.
 
 use crate::token::{is_token, trim};
@@ -10,8 +11,8 @@ const QUALITY_MAX: u16 = 1_000;
 
 /// The index of the type in `offered` that the Accept values want most; `None` means 406.
 ///
-/// The most specific range that fits a type gives its weight. Equal weights go to the type that was named more
-/// precisely, then to the one offered first. Without any well-formed range everything is welcome.
+/// The most specific range that fits a type gives its weight. Equal weights go to the type that was named
+/// more precisely, then to the one offered first. Without any well-formed range everything is welcome.
 pub fn best_match<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offered: &[&str]) -> Option<usize> {
     // Per offered type: how specific the best range was (from 1), and its weight.
     let mut weights = [(0u8, 0u16); OFFERED_MAX];
@@ -52,8 +53,8 @@ pub fn best_match<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offered: &[&st
 /// Most types that one resource can be offered as.
 const OFFERED_MAX: usize = 8;
 
-/// The type of a Content-Type value without its parameters: `text/html` of `text/html; charset=utf-8`, in the case it
-/// was sent. `None` if it is no media type.
+/// The type of a Content-Type value without its parameters: `text/html` of `text/html; charset=utf-8`, in the
+/// case it was sent. `None` if it is no media type.
 pub fn essence(content_type: &[u8]) -> Option<&str> {
     let end = memchr::memchr(b';', content_type).unwrap_or(content_type.len());
     let essence = trim(&content_type[..end]);

@@ -1,7 +1,7 @@
 //! The body of one message, taken out of the read buffer piece by piece (RFC 9112 §6.3).
 //!
-//! Called by the request and the response decoder once a head is parsed. It enforces the body limit before the bytes
-//! arrive where the length is announced, and as they are announced where it comes in chunks.
+//! Called by the request and the response decoder once a head is parsed. It enforces the body limit before
+//! the bytes arrive where the length is announced, and as they are announced where it comes in chunks.
 //!
 //! Invariant: delivered bytes plus `budget` = the limit, as long as `refill` is not called.
 

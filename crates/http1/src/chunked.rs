@@ -1,11 +1,11 @@
 //! The chunked transfer coding (RFC 9112 §7.1), both ways.
 //!
-//! The decoder takes sizes, data, line ends and trailers out of the read buffer and yields the data as views into it.
-//! Extensions and trailers are checked, counted against a limit and dropped. A size is never trusted further than
-//! the caller's budget, and nothing is ever allocated for one.
+//! The decoder takes sizes, data, line ends and trailers out of the read buffer and yields the data as views
+//! into it. Extensions and trailers are checked, counted against a limit and dropped. A size is never trusted
+//! further than the caller's budget, and nothing is ever allocated for one.
 //!
-//! Invariant: `state` says what the first byte of the buffer is, also after an error about the budget, so that a
-//! body that is too large can still be drained.
+//! Invariant: `state` says what the first byte of the buffer is, also after an error about the budget, so
+//! that a body that is too large can still be drained.
 
 use bytes::{Buf, BufMut, BytesMut};
 
@@ -51,8 +51,9 @@ impl ChunkedDecoder {
         }
     }
 
-    /// Takes the next piece from `buf`; `None` means that more bytes are needed. `budget` is how much data the body
-    /// may still have: an announced chunk beyond it is [`HttpError::BodyTooLarge`] before its data is looked at.
+    /// Takes the next piece from `buf`; `None` means that more bytes are needed. `budget` is how much data
+    /// the body may still have: an announced chunk beyond it is [`HttpError::BodyTooLarge`] before its data
+    /// is looked at.
     pub(crate) fn next(&mut self, buf: &mut BytesMut, budget: &mut u64) -> Result<Option<Piece>, HttpError> {
         loop {
             match self.state {
@@ -159,7 +160,8 @@ fn parse_size_line(line: &[u8]) -> Result<(u64, usize), HttpError> {
     Ok((size, extension.len()))
 }
 
-/// Nothing, or `BWS ";"` and text (RFC 9112 §7.1.1). What the text says does not matter, control characters do.
+/// Nothing, or `BWS ";"` and text (RFC 9112 §7.1.1). What the text says does not matter, control characters
+/// do.
 fn check_extension(extension: &[u8]) -> Result<(), HttpError> {
     if extension.is_empty() {
         return Ok(());

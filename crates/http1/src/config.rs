@@ -1,7 +1,8 @@
-//! The limits of a connection's decoder. Filled from `limits.*` by the faces; read by every decoder of this crate.
+//! The limits of a connection's decoder. Filled from `limits.*` by the faces; read by every decoder of this
+//! crate.
 //!
-//! Two caps bound what can be configured: header positions are kept as 16-bit offsets, and header lines are parsed
-//! into an array on the stack. A larger configured value acts as its cap.
+//! Two caps bound what can be configured: header positions are kept as 16-bit offsets, and header lines are
+//! parsed into an array on the stack. A larger configured value acts as its cap.
 
 /// Largest `head_bytes_max` that takes effect: offsets into a head are 16 bits wide.
 pub const HEAD_BYTES_CAP: usize = u16::MAX as usize;
@@ -13,8 +14,8 @@ pub const METHOD_BYTES_MAX: usize = 24;
 /// Limits of one decoder. Each is inclusive: exactly this much is accepted, one more is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Request or status line and header lines with all their line ends, and the empty line. Trailers and the chunk
-    /// extensions of one body are bounded by the same figure.
+    /// Request or status line and header lines with all their line ends, and the empty line. Trailers and the
+    /// chunk extensions of one body are bounded by the same figure.
     pub head_bytes_max: usize,
     /// Header lines in a head, and again in trailers.
     pub headers_max: usize,

@@ -1,6 +1,7 @@
 //! The date format of HTTP (RFC 9110 §5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`.
 //!
-//! The faces format the current second once and give the same 29 bytes to every reply of that second. No clock here.
+//! The faces format the current second once and give the same 29 bytes to every reply of that second. No
+//! clock here.
 
 /// Bytes of a formatted date.
 pub const HTTP_DATE_BYTES: usize = 29;
@@ -14,7 +15,8 @@ const DAYS_PER_400_YEARS: u64 = 146_097;
 const WEEKDAYS: &[u8; 21] = b"SunMonTueWedThuFriSat";
 const MONTHS: &[u8; 36] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
 
-/// `unix_seconds` (since 1970-01-01 00:00:00 UTC) as an HTTP date. Times after the year 9999 read as its last second.
+/// `unix_seconds` (since 1970-01-01 00:00:00 UTC) as an HTTP date. Times after the year 9999 read as its last
+/// second.
 pub fn format_http_date(unix_seconds: u64) -> [u8; HTTP_DATE_BYTES] {
     let seconds = unix_seconds.min(LAST_SECOND);
     let (days, time) = (seconds / DAY_SECONDS, seconds % DAY_SECONDS);

@@ -1,11 +1,12 @@
-//! Requests out of a connection's read buffer: whole ([`Decoder::decode_request`]) or in pieces ([`Decoder::decode`]).
+//! Requests out of a connection's read buffer: whole ([`Decoder::decode_request`]) or in pieces
+//! ([`Decoder::decode`]).
 //!
-//! The HTTP face calls it after each read until it gives `None`, handles what came, and sends once. One decoder lives
-//! as long as its connection. It takes from the buffer what it has decoded and nothing more, so that after an upgrade
-//! the rest belongs to the next protocol.
+//! The HTTP face calls it after each read until it gives `None`, handles what came, and sends once. One
+//! decoder lives as long as its connection. It takes from the buffer what it has decoded and nothing more, so
+//! that after an upgrade the rest belongs to the next protocol.
 //!
-//! What never happens: a result that depends on how the bytes were split; a buffer that must grow beyond the limits;
-//! a request after an error.
+//! What never happens: a result that depends on how the bytes were split; a buffer that must grow beyond the
+//! limits; a request after an error.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -18,7 +19,8 @@ use crate::token::is_token_byte;
 
 /// The least that one read should have room for.
 const READ_BYTES_MIN: usize = 4 * 1024;
-/// The most that is asked for ahead of an announced body: a claimed length is not yet a reason to allocate it.
+/// The most that is asked for ahead of an announced body: a claimed length is not yet a reason to allocate
+/// it.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// One step of a message with head type `H`.
@@ -76,8 +78,9 @@ impl Decoder {
 
     /// Takes the next request from `buf` once it is there with its whole body; `None` means: read more.
     ///
-    /// A body that is complete in the buffer is not copied, nor is one with Content-Length that arrives in parts: it
-    /// waits in the buffer. On an error, [`Decoder::pending_head`] tells whose body was at fault, if one was.
+    /// A body that is complete in the buffer is not copied, nor is one with Content-Length that arrives in
+    /// parts: it waits in the buffer. On an error, [`Decoder::pending_head`] tells whose body was at fault,
+    /// if one was.
     ///
     /// # Panics
     /// If the body of the current request is being taken with [`Decoder::decode`].
@@ -100,8 +103,8 @@ impl Decoder {
 
     /// Takes the next step of a request from `buf`; `None` means: read more.
     ///
-    /// A body over the limit is reported after its head, so that a request may first be refused for better reasons.
-    /// If `decode_request` left a pending head, the request goes on from there in pieces.
+    /// A body over the limit is reported after its head, so that a request may first be refused for better
+    /// reasons. If `decode_request` left a pending head, the request goes on from there in pieces.
     pub fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Decoded<RequestHead>>, HttpError> {
         if let Some(head) = self.pending.take() {
             return Ok(Some(Decoded::Head(head)));
@@ -119,11 +122,12 @@ impl Decoder {
         }))
     }
 
-    /// Throws the rest of the current body away, at most `bytes_max` of it; more is [`HttpError::BodyTooLarge`].
+    /// Throws the rest of the current body away, at most `bytes_max` of it; more is
+    /// [`HttpError::BodyTooLarge`].
     ///
-    /// For a reply that did not need the body, and after `BodyTooLarge` to let the client finish and read its 413.
-    /// `decode` then gives `End` behind the body, `decode_request` the next request. Without a body in progress it
-    /// does nothing.
+    /// For a reply that did not need the body, and after `BodyTooLarge` to let the client finish and read its
+    /// 413. `decode` then gives `End` behind the body, `decode_request` the next request. Without a body in
+    /// progress it does nothing.
     pub fn skip_body(&mut self, bytes_max: u64) {
         self.state = match std::mem::replace(&mut self.state, State::Head) {
             State::Body(mut body) | State::Skip(mut body) | State::Failed(_, Some(mut body)) => {
@@ -139,22 +143,26 @@ impl Decoder {
         }
     }
 
-    /// Whether the client waits for `100 Continue` now: true once per request, and not if the body is arriving anyway.
+    /// Whether the client waits for `100 Continue` now: true once per request, and not if the body is
+    /// arriving anyway.
     pub fn take_continue_due(&mut self) -> bool {
         std::mem::take(&mut self.continue_due)
     }
 
-    /// The head of the request whose body `decode_request` is waiting for, also after the body was found too large.
+    /// The head of the request whose body `decode_request` is waiting for, also after the body was found too
+    /// large.
     pub fn pending_head(&self) -> Option<&RequestHead> {
         self.pending.as_ref()
     }
 
-    /// Whether the connection rests between two requests: closing it now cuts nothing. (`buf` must be empty too.)
+    /// Whether the connection rests between two requests: closing it now cuts nothing. (`buf` must be empty
+    /// too.)
     pub fn is_idle(&self) -> bool {
         matches!(self.state, State::Head) && !self.scan.is_begun()
     }
 
-    /// How much room the next read into `buf` deserves, in bytes: what is announced and missing, within 4 to 256 KiB.
+    /// How much room the next read into `buf` deserves, in bytes: what is announced and missing, within 4 to
+    /// 256 KiB.
     pub fn read_bytes_wanted(&self, buf: &BytesMut) -> usize {
         let announced = match &self.state {
             State::Body(body) => body.announced_left().unwrap_or(0),
@@ -285,8 +293,8 @@ impl Decoder {
     }
 }
 
-/// Refuses early what cannot become a request line: other protocols, and targets over the limit. `window` begins with
-/// the request line, which may be incomplete.
+/// Refuses early what cannot become a request line: other protocols, and targets over the limit. `window`
+/// begins with the request line, which may be incomplete.
 fn check_request_line_start(window: &[u8], target_bytes_max: usize) -> Result<(), HttpError> {
     let method_bytes = window
         .iter()

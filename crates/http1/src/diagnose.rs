@@ -1,7 +1,8 @@
 //! Why a head was refused: turns `httparse`'s few codes into the precise reason, on the failure path only.
 //!
-//! Called with a complete head (every line ends in CRLF) after the parser refused it. It always gives an error: what
-//! it cannot name it reports by the parser's own code, so a refusal never becomes an acceptance here.
+//! Called with a complete head (every line ends in CRLF) after the parser refused it. It always gives an
+//! error: what it cannot name it reports by the parser's own code, so a refusal never becomes an acceptance
+//! here.
 
 use crate::error::HttpError;
 use crate::token::{is_field_value, is_token, is_token_byte};

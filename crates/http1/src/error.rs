@@ -1,8 +1,9 @@
-//! What can be wrong with received bytes ([`HttpError`]) and with a message about to be written ([`EncodeError`]).
+//! What can be wrong with received bytes ([`HttpError`]) and with a message about to be written
+//! ([`EncodeError`]).
 //!
-//! The decoders return the first, the faces answer it: every variant knows its status and a reason that may be shown
-//! to the peer. After an `HttpError` the connection is closed, because where the next message begins is unknown or
-//! in dispute. The second is a programming error of the caller, reported instead of emitted.
+//! The decoders return the first, the faces answer it: every variant knows its status and a reason that may
+//! be shown to the peer. After an `HttpError` the connection is closed, because where the next message begins
+//! is unknown or in dispute. The second is a programming error of the caller, reported instead of emitted.
 
 use std::fmt;
 
@@ -131,9 +132,11 @@ impl std::error::Error for HttpError {}
 pub enum EncodeError {
     /// A header name that is empty or no token (RFC 9110 §5.1).
     HeaderNameInvalid,
-    /// A header value with CR, LF, NUL or another control character: it would let a caller's text write headers.
+    /// A header value with CR, LF, NUL or another control character: it would let a caller's text write
+    /// headers.
     HeaderValueInvalid,
-    /// `Content-Length`, `Transfer-Encoding`, `Connection` and a request's `Host` are written by the writer alone.
+    /// `Content-Length`, `Transfer-Encoding`, `Connection` and a request's `Host` are written by the writer
+    /// alone.
     HeaderReserved,
     /// A status outside 100–999, or one the chosen end does not fit (an upgrade needs 101).
     StatusInvalid,

@@ -1,8 +1,8 @@
 //! The header fields that decide framing and the connection's life, read once while a head is parsed.
 //!
-//! Called by the request and response parsers for every line, in order. It never merges what arrives twice: two
-//! Content-Length lines, equal or not, are refused, and so is everything else that two parsers could weigh
-//! differently (RFC 9112 §6.1, §6.3, §11.2).
+//! Called by the request and response parsers for every line, in order. It never merges what arrives twice:
+//! two Content-Length lines, equal or not, are refused, and so is everything else that two parsers could
+//! weigh differently (RFC 9112 §6.1, §6.3, §11.2).
 
 use crate::error::HttpError;
 use crate::headers::Span;
@@ -89,8 +89,8 @@ impl Fields {
         Ok(())
     }
 
-    /// Exactly `chunked`, once. A coding in front of it would have to be undone: 501 (RFC 9112 §6.1). Where chunked
-    /// is not last, or twice, the length cannot be known: 400 (§6.3).
+    /// Exactly `chunked`, once. A coding in front of it would have to be undone: 501 (RFC 9112 §6.1). Where
+    /// chunked is not last, or twice, the length cannot be known: 400 (§6.3).
     fn note_transfer_encoding(&mut self, value: &[u8]) -> Result<(), HttpError> {
         if self.chunked {
             return Err(HttpError::TransferEncodingDuplicate);

@@ -1,7 +1,7 @@
 //! The head of a request: request line and header lines, checked, with the common questions answered once.
 //!
-//! Parsed by the decoder from a complete head, frozen; read by the faces. The head's bytes are kept as received and
-//! everything else is positions in them: no copy, and no allocation for up to 14 header lines.
+//! Parsed by the decoder from a complete head, frozen; read by the faces. The head's bytes are kept as
+//! received and everything else is positions in them: no copy, and no allocation for up to 14 header lines.
 //!
 //! Invariant: a `RequestHead` that exists passed every check of RFC 9112 that this crate makes.
 
@@ -153,7 +153,8 @@ impl RequestHead {
         self.text(self.target.whole)
     }
 
-    /// The path as sent, still percent-encoded: begins with `/`, or is `*`. See [`crate::target::path_segments`].
+    /// The path as sent, still percent-encoded: begins with `/`, or is `*`. See
+    /// [`crate::target::path_segments`].
     pub fn path(&self) -> &str {
         if self.target.path.is_empty() {
             "/"
@@ -162,12 +163,14 @@ impl RequestHead {
         }
     }
 
-    /// What follows the first `?`, still percent-encoded; `None` without one. See [`crate::target::query_pairs`].
+    /// What follows the first `?`, still percent-encoded; `None` without one. See
+    /// [`crate::target::query_pairs`].
     pub fn query(&self) -> Option<&str> {
         self.target.query.map(|span| self.text(span))
     }
 
-    /// The host with its port as sent: of an absolute target, otherwise of the Host header. `None` only in HTTP/1.0.
+    /// The host with its port as sent: of an absolute target, otherwise of the Host header. `None` only in
+    /// HTTP/1.0.
     pub fn host(&self) -> Option<&str> {
         self.fields.host.map(|span| self.text(span))
     }
@@ -212,7 +215,8 @@ impl RequestHead {
         self.fields.expect_continue && self.version == Version::Http11
     }
 
-    /// The value of Upgrade, where `Connection: upgrade` made it count and the version is 1.1 (RFC 9110 §7.8).
+    /// The value of Upgrade, where `Connection: upgrade` made it count and the version is 1.1 (RFC 9110
+    /// §7.8).
     pub fn upgrade(&self) -> Option<&[u8]> {
         let span = self.fields.upgrade?;
         let counts = self.fields.connection_upgrade && self.version == Version::Http11;

@@ -1,9 +1,11 @@
 //! Header lines of one received head: the head's bytes, frozen, and where each name and value lies in them.
 //!
-//! Built by the request and response parsers from what `httparse` found; read by the faces. Nothing is copied, and
-//! up to 14 lines need no allocation. Names and values hold no control character but the tab: the parser refused them.
+//! Built by the request and response parsers from what `httparse` found; read by the faces. Nothing is
+//! copied, and up to 14 lines need no allocation. Names and values hold no control character but the tab: the
+//! parser refused them.
 //!
-//! Invariant: every span lies inside `block`, which is no longer than `HEAD_BYTES_CAP`, so that 16 bits are enough.
+//! Invariant: every span lies inside `block`, which is no longer than `HEAD_BYTES_CAP`, so that 16 bits are
+//! enough.
 
 use bytes::Bytes;
 

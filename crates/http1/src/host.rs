@@ -1,7 +1,8 @@
-//! Is this a host? `uri-host [ ":" port ]` of RFC 3986 §3.2.2, for the Host header and the authority of a target.
+//! Is this a host? `uri-host [ ":" port ]` of RFC 3986 §3.2.2, for the Host header and the authority of a
+//! target.
 //!
-//! Stricter than the grammar in two places: the host must not be empty (RFC 9110 §4.2.1 for `http`), and there is
-//! no userinfo (RFC 9110 §4.2.4). Nothing is resolved or normalised here.
+//! Stricter than the grammar in two places: the host must not be empty (RFC 9110 §4.2.1 for `http`), and
+//! there is no userinfo (RFC 9110 §4.2.4). Nothing is resolved or normalised here.
 
 /// Whether `authority` is a host with or without a port.
 pub(crate) fn is_authority(authority: &[u8]) -> bool {

@@ -1,13 +1,13 @@
-//! HTTP/1.1 (and 1.0) as values: bytes in, requests and replies out; no I/O, no clock, no allocation per request on
-//! the fast path.
+//! HTTP/1.1 (and 1.0) as values: bytes in, requests and replies out; no I/O, no clock, no allocation per
+//! request on the fast path.
 //!
-//! The HTTP face (server side), the CLI and the load generator (client side) call it. It never reads a socket, never
-//! trusts a length before the bytes are there, and never lets a malformed head through: whatever two parsers could
-//! read differently (RFC 9112 §11.2) is an error that closes the connection.
+//! The HTTP face (server side), the CLI and the load generator (client side) call it. It never reads a
+//! socket, never trusts a length before the bytes are there, and never lets a malformed head through:
+//! whatever two parsers could read differently (RFC 9112 §11.2) is an error that closes the connection.
 //!
 //! # Server side
-//! One [`Decoder`] and one read buffer per connection. After each read, take requests until there is none; after an
-//! error, answer its status and close.
+//! One [`Decoder`] and one read buffer per connection. After each read, take requests until there is none;
+//! after an error, answer its status and close.
 //! ```
 //! use bytes::BytesMut;
 //! use http1::{Config, Decoder, Method, ResponseWriter};

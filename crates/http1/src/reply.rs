@@ -1,9 +1,12 @@
-//! Replies out of a client connection's read buffer: whole ([`ResponseDecoder::decode_response`]) or in pieces.
+//! Replies out of a client connection's read buffer: whole ([`ResponseDecoder::decode_response`]) or in
+//! pieces.
 //!
-//! The CLI and the load generator call it. Replies come in the order of the requests; the caller says which of them
-//! answer a HEAD. Interim replies (1xx but 101) are passed over. It is as strict about framing as the server side.
+//! The CLI and the load generator call it. Replies come in the order of the requests; the caller says which
+//! of them answer a HEAD. Interim replies (1xx but 101) are passed over. It is as strict about framing as the
+//! server side.
 //!
-//! What never happens: a result that depends on how the bytes were split; a reply cut short taken for a whole one.
+//! What never happens: a result that depends on how the bytes were split; a reply cut short taken for a whole
+//! one.
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
@@ -142,8 +145,8 @@ impl ResponseDecoder {
         }
     }
 
-    /// Tells that a request was sent, and whether it was HEAD. Needed only on connections that ever send a HEAD, there
-    /// for every request.
+    /// Tells that a request was sent, and whether it was HEAD. Needed only on connections that ever send a
+    /// HEAD, there for every request.
     pub fn handle_request_sent(&mut self, is_head: bool) {
         self.head_replies.push_back(is_head);
     }
@@ -153,8 +156,8 @@ impl ResponseDecoder {
         self.is_closed = true;
     }
 
-    /// Takes the next reply from `buf` once it is there with its whole body; `None` means: read more, or, after
-    /// [`ResponseDecoder::handle_close`], that the connection ended between two replies.
+    /// Takes the next reply from `buf` once it is there with its whole body; `None` means: read more, or,
+    /// after [`ResponseDecoder::handle_close`], that the connection ended between two replies.
     ///
     /// # Panics
     /// If the current reply is being taken with [`ResponseDecoder::decode`].
@@ -215,7 +218,8 @@ impl ResponseDecoder {
         }
     }
 
-    /// The next head that is not an interim reply's (RFC 9110 §15.2). 101 ends the talk in this protocol: final.
+    /// The next head that is not an interim reply's (RFC 9110 §15.2). 101 ends the talk in this protocol:
+    /// final.
     fn take_final_head(&mut self, buf: &mut BytesMut) -> Result<Option<ResponseHead>, HttpError> {
         while let Some(head) = self.take_head(buf)? {
             if head.status >= 200 || head.status == 101 {

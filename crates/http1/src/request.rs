@@ -1,7 +1,7 @@
 //! A client's requests: request line, headers and framing into an output buffer.
 //!
-//! The CLI and the load generator call it. The target is given as it goes out (see [`crate::target::percent_encode`]);
-//! a request with a fault in it leaves nothing in the buffer.
+//! The CLI and the load generator call it. The target is given as it goes out (see
+//! [`crate::target::percent_encode`]); a request with a fault in it leaves nothing in the buffer.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ pub struct RequestWriter<'a> {
 }
 
 impl<'a> RequestWriter<'a> {
-    /// Begins a request for `target` (`/path?query`, percent-encoded) at `host` (with its port, unless it is the
-    /// scheme's) at the end of `out`.
+    /// Begins a request for `target` (`/path?query`, percent-encoded) at `host` (with its port, unless it is
+    /// the scheme's) at the end of `out`.
     pub fn begin(out: &'a mut BytesMut, method: &str, target: &str, host: &str) -> Self {
         let mut head = HeadWriter::begin(out);
         if !is_token(method.as_bytes()) {
@@ -89,7 +89,8 @@ impl<'a> RequestWriter<'a> {
         self.head.finish().map(|_| ())
     }
 
-    /// Ends the head of a request whose body goes out with [`crate::write_chunk`] and [`crate::write_last_chunk`].
+    /// Ends the head of a request whose body goes out with [`crate::write_chunk`] and
+    /// [`crate::write_last_chunk`].
     pub fn finish_chunked(mut self) -> Result<(), EncodeError> {
         self.head.line("Transfer-Encoding", b"chunked");
         self.head.finish().map(|_| ())

@@ -1,7 +1,8 @@
-//! The forms a request target may have (RFC 9112 §3.2): `/path?query`, `http://host/path?query`, and `*` for OPTIONS.
+//! The forms a request target may have (RFC 9112 §3.2): `/path?query`, `http://host/path?query`, and `*` for
+//! OPTIONS.
 //!
-//! Called by the request parser with the target as sent. It finds the parts and decodes nothing (`target` does);
-//! the authority form belongs to CONNECT, which this server does not have.
+//! Called by the request parser with the target as sent. It finds the parts and decodes nothing (`target`
+//! does); the authority form belongs to CONNECT, which this server does not have.
 
 use crate::error::HttpError;
 use crate::headers::Span;

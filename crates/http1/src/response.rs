@@ -1,8 +1,8 @@
 //! A server's replies: status line, headers and framing into the output buffer of a connection.
 //!
-//! The faces call it. The framing fits the request by itself: HEAD gets no body, 204 and 304 get no length, HTTP/1.0
-//! gets no chunks, and `Connection` is said where the version does not already imply it. A reply with a fault in it
-//! leaves nothing in the buffer.
+//! The faces call it. The framing fits the request by itself: HEAD gets no body, 204 and 304 get no length,
+//! HTTP/1.0 gets no chunks, and `Connection` is said where the version does not already imply it. A reply
+//! with a fault in it leaves nothing in the buffer.
 
 use std::fmt;
 
@@ -69,13 +69,15 @@ impl<'a> ResponseWriter<'a> {
         self
     }
 
-    /// Appends a header line whose value is formatted in place: `header_fmt("ETag", format_args!("\"{seq}\""))`.
+    /// Appends a header line whose value is formatted in place: `header_fmt("ETag",
+    /// format_args!("\"{seq}\""))`.
     pub fn header_fmt(&mut self, name: &str, value: fmt::Arguments<'_>) -> &mut Self {
         self.head.header_fmt(name, value);
         self
     }
 
-    /// Ends the head and appends `body` with its length; only the length for HEAD. An empty `body` fits any status.
+    /// Ends the head and appends `body` with its length; only the length for HEAD. An empty `body` fits any
+    /// status.
     pub fn finish_with_body(mut self, body: &[u8]) -> Result<(), EncodeError> {
         if !body.is_empty() && !has_body(self.status) {
             self.head.fail(EncodeError::BodyNotAllowed);
@@ -111,8 +113,8 @@ impl<'a> ResponseWriter<'a> {
         })
     }
 
-    /// Ends the head of a reply whose body has no known length. Where the form is `UntilClose` the connection has to
-    /// be closed behind the body, and the head said so.
+    /// Ends the head of a reply whose body has no known length. Where the form is `UntilClose` the connection
+    /// has to be closed behind the body, and the head said so.
     pub fn finish_chunked(mut self) -> Result<BodyForm, EncodeError> {
         if !has_body(self.status) {
             self.head.fail(EncodeError::BodyNotAllowed);

@@ -1,7 +1,8 @@
 //! Finds the empty line that ends a head or a trailer section, without looking at a byte twice.
 //!
-//! The decoders call it with a growing window of the read buffer. It refuses a line feed without carriage return at
-//! once (RFC 9112 §2.2 lets a recipient accept it; two recipients that differ in this are how requests are smuggled).
+//! The decoders call it with a growing window of the read buffer. It refuses a line feed without carriage
+//! return at once (RFC 9112 §2.2 lets a recipient accept it; two recipients that differ in this are how
+//! requests are smuggled).
 //!
 //! Invariant: `line_start <= scanned`, and no line feed in `..scanned` lacks its carriage return.
 
@@ -15,8 +16,8 @@ pub(crate) struct LineScan {
 }
 
 impl LineScan {
-    /// Looks at the new part of `window`, which begins where it began before. Gives the length of the section, its
-    /// empty line included, once that line is there.
+    /// Looks at the new part of `window`, which begins where it began before. Gives the length of the
+    /// section, its empty line included, once that line is there.
     pub(crate) fn find_end(&mut self, window: &[u8]) -> Result<Option<usize>, HttpError> {
         assert!(self.line_start <= self.scanned && self.scanned <= window.len());
         for at in memchr::memchr_iter(b'\n', &window[self.scanned..]) {

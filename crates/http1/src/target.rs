@@ -1,9 +1,9 @@
 //! Paths and queries of a request target, decoded strictly, once.
 //!
-//! The faces' router and query parsers call it. A path is split at `/` *before* its segments are decoded, so that
-//! `%2F` is a character of a name and never a separator. What would mean different things to different programs is
-//! an error: broken escapes, bytes that are no UTF-8 (overlong forms among them), `%00`, and the segments `.` and
-//! `..` in any spelling.
+//! The faces' router and query parsers call it. A path is split at `/` *before* its segments are decoded, so
+//! that `%2F` is a character of a name and never a separator. What would mean different things to different
+//! programs is an error: broken escapes, bytes that are no UTF-8 (overlong forms among them), `%00`, and the
+//! segments `.` and `..` in any spelling.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -47,7 +47,8 @@ pub fn percent_decode(raw: &str) -> Result<Cow<'_, str>, TargetError> {
     decode(raw, false)
 }
 
-/// The decoded segments of a path that begins with `/`: `/a//b%2Fc/` has `a`, the empty one, `b/c`, the empty one.
+/// The decoded segments of a path that begins with `/`: `/a//b%2Fc/` has `a`, the empty one, `b/c`, the empty
+/// one.
 /// `/` has the empty one. A path without a leading `/` (the `*` of OPTIONS) is one segment.
 pub fn path_segments(path: &str) -> impl Iterator<Item = Result<Cow<'_, str>, TargetError>> {
     path.strip_prefix('/').unwrap_or(path).split('/').map(|raw| {
@@ -63,8 +64,8 @@ pub fn path_segments(path: &str) -> impl Iterator<Item = Result<Cow<'_, str>, Ta
 /// A decoded query parameter.
 pub type QueryPair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// The parameters of a query (what follows `?`), in order, duplicates kept. `+` is a space, `a` means `a=`, and what
-/// stands between two `&` without anything in it is nothing.
+/// The parameters of a query (what follows `?`), in order, duplicates kept. `+` is a space, `a` means `a=`,
+/// and what stands between two `&` without anything in it is nothing.
 pub fn query_pairs(query: &str) -> impl Iterator<Item = Result<QueryPair<'_>, TargetError>> {
     query.split('&').filter(|part| !part.is_empty()).map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
@@ -72,8 +73,8 @@ pub fn query_pairs(query: &str) -> impl Iterator<Item = Result<QueryPair<'_>, Ta
     })
 }
 
-/// `text` with everything escaped that is not `unreserved` (RFC 3986 §2.3): fit for one path segment, one query name
-/// or one query value.
+/// `text` with everything escaped that is not `unreserved` (RFC 3986 §2.3): fit for one path segment, one
+/// query name or one query value.
 pub fn percent_encode(text: &str) -> Cow<'_, str> {
     let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     if text.bytes().all(is_unreserved) {

@@ -1,6 +1,8 @@
-//! The small grammar everything else is made of: token characters, header values, comma lists (RFC 9110 §5.6).
+//! The small grammar everything else is made of: token characters, header values, comma lists (RFC 9110
+//! §5.6).
 //!
-//! Called by the parsers and the writers alike, so that what is refused on the way in cannot leave on the way out.
+//! Called by the parsers and the writers alike, so that what is refused on the way in cannot leave on the way
+//! out.
 
 /// Whether `byte` may stand in a token (RFC 9110 §5.6.2): methods, header names, media types.
 pub(crate) const fn is_token_byte(byte: u8) -> bool {

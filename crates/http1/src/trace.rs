@@ -1,6 +1,8 @@
-//! Decodes bytes in two ways and demands the same result: the body of fuzz targets and of the split properties.
+//! Decodes bytes in two ways and demands the same result: the body of fuzz targets and of the split
+//! properties.
 //!
-//! Called by `fuzz/` and by this crate's tests, never by the server. It panics where an invariant does not hold.
+//! Called by `fuzz/` and by this crate's tests, never by the server. It panics where an invariant does not
+//! hold.
 
 use bytes::BytesMut;
 
@@ -71,7 +73,8 @@ fn step_of<H: std::fmt::Debug>(decoded: Decoded<H>) -> Step {
     }
 }
 
-/// What the server side makes of `bytes` that arrive in parts of `splits` bytes (0 counts as 256), the rest at once.
+/// What the server side makes of `bytes` that arrive in parts of `splits` bytes (0 counts as 256), the rest
+/// at once.
 pub fn trace_requests(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
     trace(Decoder::new(config), bytes, splits)
 }

@@ -1,7 +1,8 @@
 //! Header lines into an output buffer: what the response and the request writer have in common.
 //!
-//! Everything is checked before it is appended. The first fault is remembered, and the end of the head then takes
-//! everything since `begin` back: a head is written whole and sound, or not at all. No allocation of its own.
+//! Everything is checked before it is appended. The first fault is remembered, and the end of the head then
+//! takes everything since `begin` back: a head is written whole and sound, or not at all. No allocation of
+//! its own.
 
 use std::fmt::{self, Write as _};
 
@@ -87,7 +88,8 @@ impl<'a> HeadWriter<'a> {
     }
 }
 
-/// Names that decide framing are the writers' own: twice the same length, or two different ones, would be two messages.
+/// Names that decide framing are the writers' own: twice the same length, or two different ones, would be two
+/// messages.
 fn check_name(name: &str) -> Result<(), EncodeError> {
     if !is_token(name.as_bytes()) {
         return Err(EncodeError::HeaderNameInvalid);

@@ -1,4 +1,5 @@
-//! What this crate accepts and emits on the wire, from outside: tables of messages, limits, streaming, properties.
+//! What this crate accepts and emits on the wire, from outside: tables of messages, limits, streaming,
+//! properties.
 //!
 //! One binary, so that it links once.
 

@@ -10,7 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// Pieces that requests and replies are made of, sound and not: random bytes alone would hardly get past the method.
+/// Pieces that requests and replies are made of, sound and not: random bytes alone would hardly get past the
+/// method.
 const FRAGMENTS: &[&str] = &[
     "GET / HTTP/1.1\r\n",
     "POST /a?b=c HTTP/1.1\r\n",
@@ -50,7 +51,8 @@ const FRAGMENTS: &[&str] = &[
 const MESSAGES: &[&str] = &[
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST /p?q HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
-    "\r\nPUT /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: r\r\n\r\n",
+    "\r\nPUT /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+     3;x\r\nabc\r\n2\r\nde\r\n0\r\nT: r\r\n\r\n",
     "GET http://h/p HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
     "POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 129\r\n\r\n",
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
@@ -102,14 +104,17 @@ proptest! {
         let pieces = trace_requests(config, &bytes, &[]);
         let whole = trace_whole_requests(config, &bytes, &[]);
         // Whole requests show an empty body too, and nothing of a request that was not completed.
-        let ends = |steps: &[Step]| steps.iter().filter(|step| matches!(step, Step::End)).count();
+        let ends = |steps: &[Step]| steps.iter().filter(|step| **step == Step::End).count();
+        let after_last_end =
+            |steps: &[Step]| steps.iter().rposition(|step| *step == Step::End).map_or(0, |at| at + 1);
         prop_assert_eq!(ends(&pieces), ends(&whole));
-        let error = |steps: &[Step]| match steps.last() { Some(Step::Failed(error)) => Some(*error), _ => None };
+        let error = |steps: &[Step]| match steps.last() {
+            Some(Step::Failed(error)) => Some(*error),
+            _ => None,
+        };
         prop_assert_eq!(error(&pieces), error(&whole));
-        let completed = pieces.iter().rposition(|step| matches!(step, Step::End)).map_or(0, |at| at + 1);
-        let without_empty: Vec<_> = whole.iter().filter(|step| **step != Step::Body(Vec::new())).collect();
-        let whole_ends = without_empty.iter().rposition(|step| matches!(step, Step::End)).map_or(0, |at| at + 1);
-        prop_assert!(pieces[..completed].iter().eq(without_empty[..whole_ends].iter().copied()));
+        let whole: Vec<Step> = whole.into_iter().filter(|step| *step != Step::Body(Vec::new())).collect();
+        prop_assert_eq!(&pieces[..after_last_end(&pieces)], &whole[..after_last_end(&whole)]);
     }
 
     #[test]
@@ -212,12 +217,16 @@ proptest! {
             request.header(name, value);
         }
         let body = message.pieces.concat();
-        let finished = if message.is_chunked { request.finish_chunked() } else { request.finish_length(body.len() as u64) };
+        let finished = match message.is_chunked {
+            true => request.finish_chunked(),
+            false => request.finish_length(body.len() as u64),
+        };
         prop_assert_eq!(finished, Ok(()));
         put_pieces(&mut wire, &message);
         let mut decoder = Decoder::new(Config::default());
         let (read, rest) = read(&wire, part_bytes, |buf| decoder.decode_request(buf).expect("sound"));
-        prop_assert_eq!((read.head.method_name(), read.head.raw_target(), read.head.host()), (&*method, &*target, Some("h:1")));
+        prop_assert_eq!((read.head.method_name(), read.head.raw_target()), (&*method, &*target));
+        prop_assert_eq!(read.head.host(), Some("h:1"));
         prop_assert_eq!(own_headers(read.head.headers()), expected_headers(&message));
         prop_assert_eq!(&read.body[..], &body[..]);
         prop_assert!(rest.is_empty() && decoder.is_idle());

@@ -1,5 +1,5 @@
-//! Requests, good and bad: what each becomes, or the exact error it dies of. The bad ones are the list of RFC 9112
-//! and of known ways to smuggle a request past one parser and into another.
+//! Requests, good and bad: what each becomes, or the exact error it dies of. The bad ones are the list of RFC
+//! 9112 and of known ways to smuggle a request past one parser and into another.
 
 use http1::{Config, HttpError, HttpError::*, Method, Request, Version};
 
@@ -414,7 +414,8 @@ fn every_error_has_a_status_that_is_sent_and_a_reason() {
 
 #[test]
 fn a_head_answers_what_is_asked_of_it() {
-    let raw = b"PATCH /a/b?c=d HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nx-a: 2\r\nX-Bin: \xff\r\nContent-Length: 0\r\n\r\n";
+    let raw = b"PATCH /a/b?c=d HTTP/1.1\r\nHost: h:1\r\nX-A: 1\r\nx-a: 2\r\n\
+        X-Bin: \xff\r\nContent-Length: 0\r\n\r\n";
     let (requests, error) = requests_of(Config::default(), raw);
     assert_eq!((requests.len(), error), (1, None));
     let head = &requests[0].head;

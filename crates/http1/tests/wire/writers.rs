@@ -174,7 +174,8 @@ fn an_upgrade_says_so_and_needs_101() {
             reply.header("Sec-WebSocket-Accept", "k");
             reply.finish_upgrade("websocket")
         },
-        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: k\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: k\r\n\
+         Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         Ok(()),
     );
     let upgrade =
