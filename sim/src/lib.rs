@@ -8,5 +8,7 @@
 
 pub mod disk;
 pub mod history;
+pub mod limits;
 pub mod rng;
 pub mod trace;
+pub mod workload;

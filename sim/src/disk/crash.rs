@@ -9,7 +9,7 @@
 use super::inode::Fate;
 use super::{Disk, Pending, SECTOR_BYTES, bytes_of};
 use crate::rng::Rng;
-use engine::disk::DiskOp;
+use engine::DiskOp;
 
 /// A way to die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 //! is named by two numbers: the seed and N. The disk asks here when an operation is submitted and carries
 //! the answer out when it completes.
 
-use engine::disk::{DiskError, DiskErrorKind, DiskOp, FileId};
+use engine::{DiskError, DiskErrorKind, DiskOp, FileId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 

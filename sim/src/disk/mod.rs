@@ -22,7 +22,7 @@ use crate::rng::Rng;
 use crate::trace::Trace;
 use bytes::Bytes;
 use commitlog::BLOCK_BYTES;
-use engine::disk::{DirId, DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, ListedFile, OpId, WriteBody};
+use engine::{DirId, DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, ListedFile, OpId, WriteBody};
 use fault::error;
 use inode::Inode;
 use names::{Name, Names};
@@ -317,7 +317,7 @@ impl Disk {
         }
     }
 
-    fn need_room(&mut self, file: FileId, end: u64) -> Result<(), engine::disk::DiskError> {
+    fn need_room(&mut self, file: FileId, end: u64) -> Result<(), engine::DiskError> {
         let len = self.inode(file)?.len() as u64;
         let used: u64 = self
             .names
@@ -330,7 +330,7 @@ impl Disk {
         Err(error(DiskErrorKind::NoSpace))
     }
 
-    fn need_dir(&self, dir: DirId) -> Result<(), engine::disk::DiskError> {
+    fn need_dir(&self, dir: DirId) -> Result<(), engine::DiskError> {
         if self.names.has_dir(dir) {
             Ok(())
         } else {
@@ -338,7 +338,7 @@ impl Disk {
         }
     }
 
-    fn inode(&mut self, file: FileId) -> Result<&mut Inode, engine::disk::DiskError> {
+    fn inode(&mut self, file: FileId) -> Result<&mut Inode, engine::DiskError> {
         match self.names.inode_of(file) {
             Some(inode) => Ok(&mut self.inodes[inode]),
             None => Err(error(DiskErrorKind::NotFound)),

@@ -5,7 +5,7 @@
 //! after any of the changes; a removed file may come back. A directory whose own entry is lost takes all
 //! its files with it.
 
-use engine::disk::{DirId, FileId};
+use engine::{DirId, FileId};
 use std::collections::BTreeMap;
 
 /// Something that a directory can hold.

@@ -4,7 +4,7 @@
 //! the file change nothing and say so.
 
 use super::{Disk, SECTOR_BYTES};
-use engine::disk::FileId;
+use engine::FileId;
 
 /// One piece of damage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

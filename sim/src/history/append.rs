@@ -2,7 +2,7 @@
 
 use super::model::{Acked, Logical};
 use super::{Asked, Checked, History, Law};
-use engine::command::{AckLevel, Append, Appended, Expect, Reply};
+use engine::{AckLevel, Append, Appended, Expect, Reply};
 use std::collections::BTreeMap;
 use types::{Failure, SeqNum, Unavailable};
 

@@ -7,7 +7,7 @@
 
 use super::model::{Outcome, Stream};
 use super::{Checked, History, Law, Step};
-use engine::command::{GapCause, Read, ReadFrom, ReadReply};
+use engine::{GapCause, Read, ReadFrom, ReadReply};
 use std::collections::{BTreeMap, BTreeSet};
 use types::{Epoch, SeqNum, StreamKey};
 

@@ -2,7 +2,7 @@
 
 use super::model::Floor;
 use super::{Checked, History, Law};
-use engine::command::{ListPage, StreamDescription};
+use engine::{ListPage, StreamDescription};
 use std::collections::BTreeMap;
 use types::{BucketName, SeqNum, ShardId, StreamKey};
 

@@ -21,7 +21,7 @@ pub use violation::{Checked, Law, Violation};
 
 use audit::Audit;
 use bytes::Bytes;
-use engine::command::{AckLevel, Command, Expect, ListPage, Read, Reply, ReplyTo, WatchTarget};
+use engine::{AckLevel, Command, Expect, ListPage, Read, Reply, ReplyTo, WatchTarget};
 use model::{Floor, Logical, Outcome, Removal, Stream};
 use std::collections::BTreeMap;
 use types::{CoreId, Failure, SeqNum, ShardId, StreamKey};
@@ -247,6 +247,11 @@ impl History {
         self.damaged = true;
     }
 
+    /// Whether the run has damaged the disk.
+    pub fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
     /// Now; what is told next gets a greater step.
     pub fn now(&self) -> Step {
         self.step
@@ -288,6 +293,15 @@ impl History {
         self.streams
             .get(stream)
             .map_or(SeqNum::ZERO, |stream| stream.tail_floor)
+    }
+
+    /// A broken law that the world notices, at the present step.
+    pub fn violation(&self, law: Law, detail: String) -> Violation {
+        Violation {
+            law,
+            detail,
+            step: self.step,
+        }
     }
 
     fn submit_removal(&mut self, key: &StreamKey, before: Option<SeqNum>) -> Asked {

@@ -2,7 +2,7 @@
 
 use super::model::Floor;
 use super::{Checked, History, Law, Step};
-use engine::command::{Gap, GapCause, Read, ReadFrom, ReadReply, Reply};
+use engine::{Gap, GapCause, Read, ReadFrom, ReadReply, Reply};
 use types::{Epoch, Failure, SeqNum};
 
 impl History {

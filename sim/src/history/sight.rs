@@ -23,14 +23,12 @@ impl History {
         let Some(stream) = self.streams.get(key) else {
             return self.broken(Law::Invented, format!("{record:?} in {key}, which nobody wrote"));
         };
-        if let Some(asked_at) = asked_at {
-            if stream
-                .dead_epochs
-                .get(&epoch)
-                .is_some_and(|&since| since < asked_at)
-            {
-                return self.broken(Law::Undeleted, format!("{record:?} of {key} {epoch:?}"));
-            }
+        let died_at = stream.dead_epochs.get(&epoch);
+        if died_at
+            .zip(asked_at)
+            .is_some_and(|(&died_at, asked_at)| died_at < asked_at)
+        {
+            return self.broken(Law::Undeleted, format!("{record:?} of {key} {epoch:?}"));
         }
         if let Some(seen) = stream
             .incarnations

@@ -2,7 +2,7 @@
 
 use super::*;
 use bytes::BytesMut;
-use engine::command::{Append, Appended, Change, Delivery, Gap, GapCause, OnMismatch, ReadFrom, ReadReply};
+use engine::{Append, Appended, Change, Delivery, Gap, GapCause, OnMismatch, ReadFrom, ReadReply};
 use types::{Epoch, EventDraft, Idempotency, Record, Timestamp, Unavailable};
 
 const SHARD: ShardId = ShardId(0);
@@ -604,7 +604,7 @@ fn a_listing_is_sorted_whole_and_true() {
         story
             .history
             .submit(SHARD, &Command::ListStreams { to, bucket, page });
-        let describe = |name: &&str| engine::command::StreamDescription {
+        let describe = |name: &&str| engine::StreamDescription {
             key: StreamKey::parse("b", name).unwrap(),
             epoch: E1,
             first: SeqNum(1),

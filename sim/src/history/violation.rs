@@ -40,6 +40,10 @@ pub enum Law {
     WrongReply,
     /// A second answer, or one that nobody asked for.
     AnsweredTwice,
+    /// A question that nothing under way will ever answer.
+    Unanswered,
+    /// A server that refuses to start, or stops itself, though nothing is wrong with the disk.
+    FalseRefusal,
     /// A watcher was handed events that do not continue what it had.
     DeliveryOutOfOrder,
     /// A watcher was not handed events that are there.

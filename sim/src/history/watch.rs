@@ -2,7 +2,7 @@
 
 use super::model::Floor;
 use super::{Checked, History, Law};
-use engine::command::{Change, Delivery, WatchTarget};
+use engine::{Change, Delivery, WatchTarget};
 use std::collections::BTreeMap;
 use types::{CoreId, Epoch, Record, SeqNum, StreamKey};
 
@@ -142,9 +142,9 @@ impl History {
                     return out_of_order("not dense");
                 }
                 match cursor {
-                    Some(at) if at.next != first => return out_of_order("does not continue"),
+                    Some(at) if at.next != first => out_of_order("does not continue"),
                     Some(at) if at.epoch != epoch && (at.next != SeqNum::FIRST || at.epoch > epoch) => {
-                        return out_of_order("another incarnation without a word");
+                        out_of_order("another incarnation without a word")
                     }
                     _ => Ok(Cursor {
                         epoch,
