@@ -309,7 +309,7 @@ mod tests {
         let twice = segment((7, (0, 1, 1, 1)));
         manifest.segments = vec![twice, segment((6, (0, 1, 1, 1)))];
         let mut bytes = manifest.encode().to_vec();
-        // The second segment's ordinal stands behind frame, fixed fields (46 bytes) and the first segment.
+        // The second segment's ordinal stands behind frame, fixed fields (50 bytes) and the first segment.
         let at = 24 + 16 + 8 + 8 + 8 + 2 + 4 + 4 + SEGMENT_BYTES;
         assert_eq!(bytes[at], 6);
         bytes[at] = 7;

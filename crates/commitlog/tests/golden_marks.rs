@@ -1,7 +1,7 @@
 //! Golden files of manifests, the identity and the epoch file, sound and broken, named by the fault.
 //!
-//! Each case is built here, compared byte for byte with `tests/golden/NAME`, read, and what was found compared
-//! with the text beside it. `tests/golden/mod.rs` says how to write the files anew.
+//! Each case is built here, compared byte for byte with `tests/golden/NAME`, read, and what was found
+//! compared with the text beside it. `tests/golden/mod.rs` says how to write the files anew.
 
 mod golden;
 
@@ -63,7 +63,8 @@ fn manifest_files_read_as_their_names_say() {
     check(
         "manifest.flipped.bin",
         &changed(&sound, |file| file[80] ^= 1),
-        "survivor 1 with 2 segments; manifest fails its checksum: its content has 3fb37f27, the file says f6d29e62",
+        "survivor 1 with 2 segments; manifest fails its checksum: its content \
+         has 3fb37f27, the file says f6d29e62",
     );
     check(
         "manifest.cut-short.bin",
@@ -133,8 +134,8 @@ fn identity_files_read_as_their_names_say() {
     check(
         "identity.first-copy-flipped.bin",
         &changed(&sound, |file| file[30] ^= 1),
-        "00112233445566778899aabbccddeeff; copy 0: identity copy fails its checksum: its content has d9c506c4, \
-         the file says 06c38b06",
+        "00112233445566778899aabbccddeeff; copy 0: identity copy fails its checksum: its content \
+         has d9c506c4, the file says 06c38b06",
     );
     check(
         "identity.second-copy-missing.bin",
@@ -169,7 +170,8 @@ fn identity_files_read_as_their_names_say() {
             ..identity()
         }
         .encode(),
-        "the data directory was written by version 3.0.0 and needs features that this build does not have: bit 3",
+        "the data directory was written by version 3.0.0 and needs features that this build \
+         does not have: bit 3",
     );
     check(
         "identity.of-newer-format.bin",
@@ -240,7 +242,8 @@ fn epoch_files_read_as_their_names_say() {
     check(
         "epoch.newer-slot-torn.bin",
         &changed(&sound, |file| file[64..512].fill(0)),
-        "survivor 5 of epoch 4; epoch slot fails its checksum: its content has 1647d89b, the file says 0bcd672d",
+        "survivor 5 of epoch 4; epoch slot fails its checksum: its content \
+         has 1647d89b, the file says 0bcd672d",
     );
     check(
         "epoch.newer-slot-zeroed.bin",

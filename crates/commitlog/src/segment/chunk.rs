@@ -80,25 +80,20 @@ pub fn decode_chunk_header(bytes: &[u8], address: &ChunkAddress) -> Result<Chunk
         return Err(FormatError::Magic(WrongMagic { part: PART, found }));
     }
     let mut fields = Fields::new(PART, header, 8);
-    check_sum(
-        fields.u32("header checksum")?,
-        &header[HEADER_COVERED_FROM..],
-        "its header",
-    )?;
-    let version = fields.u32("version")?;
-    if version != VERSION {
-        return Err(FormatError::Version(UnknownVersion {
-            part: PART,
-            known: VERSION,
-            found: version,
-        }));
+    let stored = fields.u32("header checksum")?;
+    check_sum(stored, &header[HEADER_COVERED_FROM..], "its header")?;
+    let found = fields.u32("version")?;
+    if found != VERSION {
+        let (part, known) = (PART, VERSION);
+        return Err(FormatError::Version(UnknownVersion { part, known, found }));
     }
-    check_place(
-        PART,
-        PlaceField::DirectoryId,
-        address.directory_id,
-        fields.u128("directory id")?,
-    )?;
+    take_header(&mut fields, address)
+}
+
+/// The header's fields behind the version.
+fn take_header(fields: &mut Fields<'_>, address: &ChunkAddress) -> Result<ChunkHeader, FormatError> {
+    let directory_id = fields.u128("directory id")?;
+    check_place(PART, PlaceField::DirectoryId, address.directory_id, directory_id)?;
     check_place(PART, PlaceField::Ordinal, address.ordinal, fields.u64("ordinal")?)?;
     check_place(PART, PlaceField::Offset, address.offset, fields.u64("offset")?)?;
     let header = ChunkHeader {
@@ -108,20 +103,12 @@ pub fn decode_chunk_header(bytes: &[u8], address: &ChunkAddress) -> Result<Chunk
         record_count: fields.u32("record count")?,
         content_checksum: fields.u32("content checksum")?,
     };
-    check_place(
-        PART,
-        PlaceField::Partition,
-        address.partition.0,
-        fields.u16("partition")?,
-    )?;
+    let partition = fields.u16("partition")?;
+    check_place(PART, PlaceField::Partition, address.partition.0, partition)?;
     let (padded, content) = (u64::from(header.padded_len), u64::from(header.content_len));
     let fits = (CHUNK_HEADER_BYTES as u64 + content).next_multiple_of(BLOCK_BYTES as u64) == padded;
-    fields.require(
-        fits,
-        "padded length",
-        "must be that of header and content in whole blocks",
-        padded,
-    )?;
+    let rule = "must be that of header and content in whole blocks";
+    fields.require(fits, "padded length", rule, padded)?;
     Ok(header)
 }
 

@@ -129,29 +129,7 @@ impl FooterStream {
 /// # Errors
 /// [`FormatError`]; rebuild the footer then.
 pub fn decode_footer(bytes: &[u8], trailer: &Trailer) -> Result<Footer, FormatError> {
-    let (mut fields, stored) = KIND.open(bytes)?;
-    if stored != trailer.footer_checksum {
-        let (covers, expected) = ("what its trailer names", trailer.footer_checksum);
-        let wrong = WrongChecksum {
-            part: KIND.part,
-            covers,
-            stored,
-            computed: expected,
-        };
-        return Err(FormatError::Checksum(wrong));
-    }
-    check_place(
-        KIND.part,
-        PlaceField::Offset,
-        trailer.footer_offset,
-        fields.u64("own offset")?,
-    )?;
-    let meta = SegmentMeta::take(&mut fields)?;
-    meta.check_place(
-        trailer.meta.directory_id,
-        trailer.meta.partition,
-        trailer.meta.ordinal,
-    )?;
+    let (mut fields, meta) = open_footer(bytes, trailer)?;
     let stream_count = fields.count("stream count", STREAM_BYTES_MIN)?;
     let idempotency_count = fields.count("idempotency count", IDEMPOTENCY_BYTES_MIN)?;
     let mut footer = Footer {
@@ -165,12 +143,8 @@ pub fn decode_footer(bytes: &[u8], trailer: &Trailer) -> Result<Footer, FormatEr
             .streams
             .last()
             .is_none_or(|last| last.order() < stream.order());
-        fields.require(
-            ascends,
-            "stream",
-            "must be greater than the one before",
-            stream.state.epoch.0,
-        )?;
+        let rule = "must be greater than the one before";
+        fields.require(ascends, "stream", rule, stream.state.epoch.0)?;
         footer.streams.push(stream);
     }
     for _ in 0..idempotency_count {
@@ -178,6 +152,29 @@ pub fn decode_footer(bytes: &[u8], trailer: &Trailer) -> Result<Footer, FormatEr
     }
     fields.end()?;
     Ok(footer)
+}
+
+/// Checks that this is the footer that `trailer` names; gives the fields behind the meta.
+fn open_footer<'a>(bytes: &'a [u8], trailer: &Trailer) -> Result<(Fields<'a>, SegmentMeta), FormatError> {
+    let (mut fields, stored) = KIND.open(bytes)?;
+    if stored != trailer.footer_checksum {
+        let (part, covers, computed) = (KIND.part, "what its trailer names", trailer.footer_checksum);
+        return Err(FormatError::Checksum(WrongChecksum {
+            part,
+            covers,
+            stored,
+            computed,
+        }));
+    }
+    let own_offset = fields.u64("own offset")?;
+    check_place(KIND.part, PlaceField::Offset, trailer.footer_offset, own_offset)?;
+    let meta = SegmentMeta::take(&mut fields)?;
+    meta.check_place(
+        trailer.meta.directory_id,
+        trailer.meta.partition,
+        trailer.meta.ordinal,
+    )?;
+    Ok((fields, meta))
 }
 
 /// Whether `bytes`, found at `offset`, look like the beginning of this segment's footer. No checksum is

@@ -204,37 +204,34 @@ pub fn decode_trailer(bytes: &[u8], file_len: u64) -> Result<Trailer, FormatErro
         checksum,
     };
     fields.end()?;
+    check_shape(&fields, &trailer, file_len)?;
+    Ok(trailer)
+}
+
+/// Header, chunks, footer and trailer must fill the file.
+fn check_shape(fields: &Fields<'_>, trailer: &Trailer, file_len: u64) -> Result<(), FormatError> {
     let block = BLOCK_BYTES as u64;
     let Trailer {
         footer_offset,
         footer_len,
         ..
-    } = trailer;
+    } = *trailer;
     let aligned = footer_offset.is_multiple_of(block) && footer_len.is_multiple_of(block);
-    fields.require(
-        aligned,
-        "footer offset",
-        "must be of whole blocks, like its length",
-        footer_offset,
-    )?;
+    let rule = "must be of whole blocks, like its length";
+    fields.require(aligned, "footer offset", rule, footer_offset)?;
     let inside = footer_offset >= block && footer_len >= block;
-    fields.require(
-        inside,
-        "footer length",
-        "must be a block or more behind the header",
-        footer_len,
-    )?;
+    let rule = "must be a block or more behind the header";
+    fields.require(inside, "footer length", rule, footer_len)?;
     let end = footer_offset
         .checked_add(footer_len)
         .and_then(|end| end.checked_add(block));
-    let ends = end == Some(trailer.file_len);
+    let rule = "must be that of header, chunks, footer, trailer";
     fields.require(
-        ends,
+        end == Some(trailer.file_len),
         "file length",
-        "must be that of header, chunks, footer, trailer",
+        rule,
         trailer.file_len,
     )?;
     let whole = trailer.file_len == file_len;
-    fields.require(whole, "file length", "must be that of the file", trailer.file_len)?;
-    Ok(trailer)
+    fields.require(whole, "file length", "must be that of the file", trailer.file_len)
 }

@@ -98,7 +98,8 @@ proptest! {
         let found: Vec<Run> = footer.streams.into_iter().flat_map(|stream| stream.runs).collect();
         for stream in built.footer().streams {
             for run in stream.runs {
-                let (start, end) = (run.chunk_offset as usize, run.chunk_offset as usize + run.chunk_len as usize);
+                let start = run.chunk_offset as usize;
+                let end = start + run.chunk_len as usize;
                 let lost = refused.iter().any(|at| (start..end).contains(at));
                 prop_assert_eq!(found.contains(&run), !lost);
             }

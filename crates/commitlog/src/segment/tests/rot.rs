@@ -83,7 +83,8 @@ proptest! {
         reseal_chunk(&mut file[start..start + len]);
         let _ = decode_segment_header(&file);
         let _ = decode_trailer(&file[trailer_at..], file.len() as u64);
-        let footer_checksum = u32::from_le_bytes(file[footer_at + 8..footer_at + 12].try_into().expect("four"));
+        let sum = file[footer_at + 8..footer_at + 12].try_into().expect("four bytes");
+        let footer_checksum = u32::from_le_bytes(sum);
         let _ = decode_footer(&file[footer_at..], &Trailer { footer_checksum, ..built.trailer() });
         let file = Bytes::from(file);
         let (state, _) = &content.streams[0];
@@ -153,4 +154,39 @@ fn a_footer_of_another_segment_is_refused() {
         decode_footer(footer, &one.trailer()),
         Err(FormatError::Checksum(_))
     ));
+}
+
+#[test]
+fn a_count_or_a_number_that_cannot_be_is_refused_before_anything_is_allocated() {
+    let built = build(&one_stream((1, 1, 1), 3), 0);
+    // Of the run: two name lengths and five bytes of names, epoch; then first, count, length.
+    let run = CHUNK_HEADER_BYTES + 4 + 5 + 8;
+    for (at, len, rule) in [
+        (run, 8, "does not fit its bytes"),
+        (run + 8, 4, "does not fit its bytes"),
+        (run + 12, 4, "is cut short"),
+    ] {
+        let mut chunk = built.file[BLOCK_BYTES..2 * BLOCK_BYTES].to_vec();
+        chunk[at..at + len].fill(0xff);
+        reseal_chunk(&mut chunk);
+        let address = META.chunk_address(BLOCK_BYTES as u64);
+        let error = decode_chunk(&Bytes::from(chunk), &address).expect_err("no chunk holds so much");
+        assert!(error.to_string().contains(rule), "{error}");
+    }
+    // Stream count and idempotency count.
+    for at in [107, 111] {
+        let mut footer = built.file[built.summary.footer_offset as usize..].to_vec();
+        footer[at..at + 4].fill(0xff);
+        reseal(&mut footer);
+        let footer_checksum = u32::from_le_bytes(footer[8..12].try_into().expect("four bytes"));
+        let trailer = Trailer {
+            footer_checksum,
+            ..built.trailer()
+        };
+        let error = decode_footer(&footer, &trailer).expect_err("no footer holds so much");
+        assert!(
+            error.to_string().contains("claims more than the part holds"),
+            "{error}"
+        );
+    }
 }

@@ -37,7 +37,9 @@ proptest! {
     }
 
     #[test]
-    fn a_segment_is_the_same_however_its_bytes_are_taken(content in content(), take_bytes in 0_usize..40_000) {
+    fn a_segment_is_the_same_however_its_bytes_are_taken(
+        content in content(), take_bytes in 0_usize..40_000,
+    ) {
         prop_assert_eq!(build(&content, take_bytes).file, build(&content, usize::MAX).file);
     }
 
@@ -74,7 +76,9 @@ proptest! {
     }
 
     #[test]
-    fn the_runs_behind_a_sequence_number_hold_it_and_all_that_follows(content in filled(), from in 0_u64..1200) {
+    fn the_runs_behind_a_sequence_number_hold_it_and_all_that_follows(
+        content in filled(), from in 0_u64..1200,
+    ) {
         for stream in build(&content, usize::MAX).footer().streams {
             let behind = stream.runs_from(SeqNum(from));
             let left_out = stream.runs.len() - behind.len();
