@@ -13,6 +13,9 @@ const QUALITY_MAX: u16 = 1_000;
 ///
 /// The most specific range that fits a type gives its weight. Equal weights go to the type that was named
 /// more precisely, then to the one offered first. Without any well-formed range everything is welcome.
+///
+/// # Panics
+/// If more than 8 types are offered.
 pub fn best_match<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offered: &[&str]) -> Option<usize> {
     // Per offered type: how specific the best range was (from 1), and its weight.
     let mut weights = [(0u8, 0u16); OFFERED_MAX];

@@ -205,7 +205,8 @@ impl RequestHead {
         self.fields.chunked || self.fields.content_length.is_some_and(|length| length > 0)
     }
 
-    /// Whether the client expects the connection to go on (RFC 9112 §9.3).
+    /// Whether the client expects the connection to go on (RFC 9112 §9.3). If not, whatever follows in the
+    /// buffer must not be handled: the caller stops here.
     pub fn keep_alive(&self) -> bool {
         self.fields.keep_alive(self.version as u8)
     }
@@ -250,6 +251,7 @@ impl RequestHead {
 pub struct Request {
     /// Request line and headers.
     pub head: RequestHead,
-    /// The body; a view into the read buffer unless it came in several chunks.
+    /// The body; a view into the read buffer unless it came in several chunks. Kept for long, it keeps all of
+    /// that buffer alive: copy what outlives the request.
     pub body: Bytes,
 }

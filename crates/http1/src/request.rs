@@ -12,7 +12,7 @@ use crate::host::is_authority;
 use crate::token::is_token;
 use crate::writer::HeadWriter;
 
-/// Writes one request. Every `finish_*` ends it; without one the buffer holds half a head.
+/// Writes one request. Every `finish_*` ends it; dropped without one it leaves nothing in the buffer.
 #[derive(Debug)]
 #[must_use = "a request must be finished"]
 pub struct RequestWriter<'a> {
@@ -73,27 +73,28 @@ impl<'a> RequestWriter<'a> {
         if self.says_empty {
             self.head.content_length(0);
         }
-        self.head.finish().map(|_| ())
+        self.head.finish()
     }
 
     /// Ends the head and appends `body` with its length.
     pub fn finish_with_body(mut self, body: &[u8]) -> Result<(), EncodeError> {
         self.head.content_length(body.len() as u64);
-        self.head.finish()?.put_slice(body);
+        self.head.finish()?;
+        self.head.out.put_slice(body);
         Ok(())
     }
 
     /// Ends the head of a request whose body of `length` bytes the caller sends.
     pub fn finish_length(mut self, length: u64) -> Result<(), EncodeError> {
         self.head.content_length(length);
-        self.head.finish().map(|_| ())
+        self.head.finish()
     }
 
     /// Ends the head of a request whose body goes out with [`crate::write_chunk`] and
     /// [`crate::write_last_chunk`].
     pub fn finish_chunked(mut self) -> Result<(), EncodeError> {
         self.head.line("Transfer-Encoding", b"chunked");
-        self.head.finish().map(|_| ())
+        self.head.finish()
     }
 
     /// Ends a request without body that offers to go on in `protocol`.
@@ -103,6 +104,6 @@ impl<'a> RequestWriter<'a> {
         }
         self.head.line("Connection", b"Upgrade");
         self.head.line("Upgrade", protocol.as_bytes());
-        self.head.finish().map(|_| ())
+        self.head.finish()
     }
 }

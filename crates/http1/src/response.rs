@@ -28,7 +28,7 @@ pub enum BodyForm {
     UntilClose,
 }
 
-/// Writes one reply. Every `finish_*` ends it; without one the buffer holds half a head.
+/// Writes one reply. Every `finish_*` ends it; dropped without one it leaves nothing in the buffer.
 #[derive(Debug)]
 #[must_use = "a reply must be finished"]
 pub struct ResponseWriter<'a> {
@@ -86,9 +86,9 @@ impl<'a> ResponseWriter<'a> {
         if has_body(self.status) {
             self.head.content_length(body.len() as u64);
         }
-        let (out, head_only) = self.finish()?;
-        if !head_only {
-            out.put_slice(body);
+        self.head.finish()?;
+        if !self.reply_to.head_only {
+            self.head.out.put_slice(body);
         }
         Ok(())
     }
@@ -105,8 +105,8 @@ impl<'a> ResponseWriter<'a> {
         }
         self.connection(self.reply_to.keep_alive);
         self.head.content_length(length);
-        let (_, head_only) = self.finish()?;
-        Ok(if head_only {
+        self.head.finish()?;
+        Ok(if self.reply_to.head_only {
             BodyForm::None
         } else {
             BodyForm::Plain
@@ -127,8 +127,12 @@ impl<'a> ResponseWriter<'a> {
         if form == BodyForm::Chunks {
             self.head.line("Transfer-Encoding", b"chunked");
         }
-        let (_, head_only) = self.finish()?;
-        Ok(if head_only { BodyForm::None } else { form })
+        self.head.finish()?;
+        Ok(if self.reply_to.head_only {
+            BodyForm::None
+        } else {
+            form
+        })
     }
 
     /// Ends a 101 reply: from here on the connection speaks `protocol`.
@@ -141,7 +145,7 @@ impl<'a> ResponseWriter<'a> {
         }
         self.head.line("Connection", b"Upgrade");
         self.head.line("Upgrade", protocol.as_bytes());
-        self.head.finish().map(|_| ())
+        self.head.finish()
     }
 
     fn connection(&mut self, keep_alive: bool) {
@@ -150,12 +154,6 @@ impl<'a> ResponseWriter<'a> {
             (true, Version::Http10) => self.head.line("Connection", b"keep-alive"),
             (true, Version::Http11) => {}
         }
-    }
-
-    /// Ends the head; gives the buffer back, and whether no body may follow.
-    fn finish(self) -> Result<(&'a mut BytesMut, bool), EncodeError> {
-        let head_only = self.reply_to.head_only;
-        Ok((self.head.finish()?, head_only))
     }
 }
 

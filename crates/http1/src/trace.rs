@@ -9,12 +9,14 @@ use bytes::BytesMut;
 use crate::config::Config;
 use crate::decoder::{Decoded, Decoder};
 use crate::error::HttpError;
-use crate::reply::ResponseDecoder;
+use crate::head::RequestHead;
+use crate::headers::Headers;
+use crate::reply::{ResponseDecoder, ResponseHead};
 
 /// What a decoder made of some bytes, in a form that can be compared: pieces of one body are joined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A head, as its debug text.
+    /// A head: what was derived from it, and its lines.
     Head(String),
     /// A body so far.
     Body(Vec<u8>),
@@ -32,13 +34,13 @@ trait Decode {
 
 impl Decode for Decoder {
     fn step(&mut self, buf: &mut BytesMut) -> Result<Option<Step>, HttpError> {
-        Ok(self.decode(buf)?.map(step_of))
+        Ok(self.decode(buf)?.map(|decoded| step_of(decoded, request_text)))
     }
 }
 
 impl Decode for ResponseDecoder {
     fn step(&mut self, buf: &mut BytesMut) -> Result<Option<Step>, HttpError> {
-        Ok(self.decode(buf)?.map(step_of))
+        Ok(self.decode(buf)?.map(|decoded| step_of(decoded, response_text)))
     }
 
     fn end_of_input(&mut self) {
@@ -58,19 +60,35 @@ impl Decode for WholeRequests {
             let Some(request) = self.decoder.decode_request(buf)? else {
                 return Ok(None);
             };
-            let head = Step::Head(format!("{:?}", request.head));
-            self.due = vec![Step::End, Step::Body(request.body.to_vec()), head];
+            let head = request_text(&request.head);
+            self.due = vec![Step::End, Step::Body(request.body.to_vec()), Step::Head(head)];
         }
         Ok(self.due.pop())
     }
 }
 
-fn step_of<H: std::fmt::Debug>(decoded: Decoded<H>) -> Step {
+fn step_of<H>(decoded: Decoded<H>, text_of: impl FnOnce(&H) -> String) -> Step {
     match decoded {
-        Decoded::Head(head) => Step::Head(format!("{head:?}")),
+        Decoded::Head(head) => Step::Head(text_of(&head)),
         Decoded::Body(bytes) => Step::Body(bytes.to_vec()),
         Decoded::End => Step::End,
     }
+}
+
+fn request_text(head: &RequestHead) -> String {
+    let line = format!("{} {} {:?}", head.method_name(), head.raw_target(), head.host());
+    format!("{line}\n{head:?}\n{}", lines_text(head.headers()))
+}
+
+fn response_text(head: &ResponseHead) -> String {
+    format!("{head:?}\n{}", lines_text(head.headers()))
+}
+
+fn lines_text(headers: &Headers) -> String {
+    headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", value.escape_ascii()))
+        .collect()
 }
 
 /// What the server side makes of `bytes` that arrive in parts of `splits` bytes (0 counts as 256), the rest

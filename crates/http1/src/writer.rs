@@ -20,6 +20,16 @@ pub(crate) struct HeadWriter<'a> {
     pub(crate) out: &'a mut BytesMut,
     start: usize,
     fault: Option<EncodeError>,
+    is_whole: bool,
+}
+
+/// A head that was not finished, for a fault or because its writer was dropped on the way, is taken back.
+impl Drop for HeadWriter<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.out.truncate(self.start);
+        }
+    }
 }
 
 impl<'a> HeadWriter<'a> {
@@ -30,6 +40,7 @@ impl<'a> HeadWriter<'a> {
             out,
             start,
             fault: None,
+            is_whole: false,
         }
     }
 
@@ -77,14 +88,14 @@ impl<'a> HeadWriter<'a> {
         self.out.put_slice(b"\r\n");
     }
 
-    /// Ends the head with its empty line and gives the buffer back, or takes all of it back.
-    pub(crate) fn finish(self) -> Result<&'a mut BytesMut, EncodeError> {
+    /// Ends the head with its empty line, or reports the first fault.
+    pub(crate) fn finish(&mut self) -> Result<(), EncodeError> {
         if let Some(fault) = self.fault {
-            self.out.truncate(self.start);
             return Err(fault);
         }
         self.out.put_slice(b"\r\n");
-        Ok(self.out)
+        self.is_whole = true;
+        Ok(())
     }
 }
 

@@ -250,6 +250,12 @@ fn the_first_fault_is_the_one_reported() {
 }
 
 #[test]
+fn a_head_that_is_not_finished_leaves_nothing() {
+    check(|out| drop(ResponseWriter::begin(out, 200, KEEP)), "", ());
+    check(|out| drop(RequestWriter::begin(out, "GET", "/", "a")), "", ());
+}
+
+#[test]
 fn a_failing_formatter_is_a_fault() {
     struct Broken;
     impl std::fmt::Display for Broken {
@@ -354,7 +360,7 @@ fn a_request_with_a_fault_is_not_written() {
             if is_formatted {
                 request.header_fmt("HOST", format_args!("b"))
             } else {
-                request.header("host", "b")
+                request.header("hOst", "b")
             };
             request.finish_empty()
         };
