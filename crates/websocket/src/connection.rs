@@ -84,7 +84,9 @@ pub enum State {
     Open,
     /// This side has sent a close frame and waits for the peer's; the caller sets the deadline.
     Closing,
-    /// Nothing more is read or produced; the caller writes the output and closes the socket.
+    /// Nothing more is read or produced. The caller writes the output, ends its sending side and reads the
+    /// socket empty for a moment before it closes it: a close with unread bytes resets the connection and
+    /// the peer may lose the close frame.
     Closed,
 }
 

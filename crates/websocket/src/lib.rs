@@ -10,6 +10,25 @@
 //! end         → connection.state() == State::Closed and the output is written: close the socket
 //! ```
 //!
+//! ```
+//! use bytes::BytesMut;
+//! use websocket::{Config, Connection, Event, Role, encode_text};
+//!
+//! let mut connection = Connection::new(Role::Server, Config::default());
+//! let mut input = BytesMut::new();
+//! encode_text("hello", Some([1, 2, 3, 4]), &mut input);
+//! connection.handle_bytes(&mut input);
+//! while let Some(event) = connection.poll_event() {
+//!     match event {
+//!         Ok(Event::Text(text)) => connection.send_text(std::str::from_utf8(&text)?)?,
+//!         Ok(other) => panic!("only a text was sent, not {other:?}"),
+//!         Err(violation) => eprintln!("closed with {}: {violation}", violation.close_code()),
+//!     }
+//! }
+//! assert_eq!(&connection.take_output()[..], b"\x81\x05hello");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! Frames that many connections share are built once with [`frame_header`] or [`encode_frame`] and sent
 //! beside the connection while it [`is_open`](Connection::is_open). Nothing here reads a clock, draws a
 //! random number, allocates by a length that a peer claimed, or panics on input.
@@ -24,6 +43,7 @@ mod handshake;
 mod mask;
 mod message;
 mod receive;
+mod trace;
 mod utf8;
 mod violation;
 
@@ -39,5 +59,7 @@ pub use handshake::{
     encode_switching_protocols,
 };
 pub use mask::{MaskKey, apply_mask};
+#[doc(hidden)]
+pub use trace::fuzz_connection;
 pub use utf8::{InvalidUtf8, Utf8Checker};
 pub use violation::Violation;
