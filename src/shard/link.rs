@@ -11,7 +11,7 @@ use super::table::ShardTable;
 use crate::sys::clock;
 use crate::sys::mesh::Mesh;
 use crate::sys::notify::Notify;
-use engine::command::{Command, Delivery, Reply, ReplyTo};
+use engine::{Command, Delivery, Reply, ReplyTo};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;

@@ -4,7 +4,7 @@
 //! comes twice or too late cannot reach another request. A request whose asker went away keeps its slot
 //! until its reply comes, so `outstanding` counts what the shards really have to answer.
 
-use engine::command::Reply;
+use engine::Reply;
 use std::task::Waker;
 use types::ShardId;
 

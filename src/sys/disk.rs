@@ -7,9 +7,7 @@
 
 use super::offload::Offload;
 use bytes::{Bytes, BytesMut};
-use engine::disk::{
-    DirId, DiskDone, DiskError, DiskErrorKind, DiskOp, DiskResult, FileId, ListedFile, WriteBody,
-};
+use engine::{DirId, DiskDone, DiskError, DiskErrorKind, DiskOp, DiskResult, FileId, ListedFile, WriteBody};
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 use std::cell::{Cell, RefCell};
@@ -42,16 +40,20 @@ pub struct Disk {
 
 impl Disk {
     /// The directory `root`, which exists. At most `open_files_max` files are kept open between uses.
-    pub fn new(root: PathBuf, offload: Offload, open_files_max: usize) -> Rc<Disk> {
+    ///
+    /// # Errors
+    /// The directory does not take files for direct I/O.
+    pub async fn open(root: PathBuf, offload: Offload, open_files_max: usize) -> Result<Rc<Disk>, DiskError> {
         assert!(open_files_max > 0, "a file in use is open");
+        choose_interrupts(&root).await?;
         let (open, clock) = (RefCell::default(), Cell::new(0));
-        Rc::new(Disk {
+        Ok(Rc::new(Disk {
             root,
             offload,
             open_files_max,
             open,
             clock,
-        })
+        }))
     }
 
     /// Executes one operation. The future must be awaited to its end.
@@ -224,6 +226,19 @@ impl Disk {
             DirId::Partition(partition) => self.root.join(format!("partitions/{:04}", partition.0)),
         }
     }
+}
+
+/// Makes glommio use interrupts, not polling, for the device of `root`.
+///
+/// It finds out with a read of the first file that a core opens on a device. If that file is empty the read
+/// succeeds without reaching the device, polling is taken for possible, and every later read fails
+/// (EOPNOTSUPP). A file that is open for writing only cannot be read, which decides for interrupts. They are
+/// what we want in any case: polling keeps a core awake.
+async fn choose_interrupts(root: &Path) -> Result<(), DiskError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(FILE_MODE);
+    let file = options.dma_open(root.join("LOCK")).await.map_err(from_glommio)?;
+    file.close().await.map_err(from_glommio)
 }
 
 fn list_files(path: &Path, dir: DirId) -> io::Result<Vec<ListedFile>> {

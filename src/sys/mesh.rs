@@ -6,11 +6,13 @@
 //! never waits for anything but messages, so a core that waits for room always gets it.
 //! Order from one core to one other is kept.
 
-use super::executor::{Queue, spawn};
+use super::executor::{Queue, sleep, spawn};
 use super::notify::Notify;
 use glommio::channels::shared_channel::{SharedReceiver, SharedSender, new_bounded};
 use std::cell::RefCell;
+use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 use types::CoreId;
 
 /// Batches that lie in one channel; with full ones a channel holds as many messages as one queue may.
@@ -121,7 +123,7 @@ impl<M: Send + 'static> Inbox<M> {
         for receiver in self.0 {
             let handle = handle.clone();
             spawn(Queue::Commit, async move {
-                let receiver = receiver.connect().await;
+                let receiver = connected(receiver.connect()).await;
                 while let Some(batch) = receiver.recv().await {
                     batch.into_iter().for_each(&*handle);
                 }
@@ -130,9 +132,20 @@ impl<M: Send + 'static> Inbox<M> {
     }
 }
 
+/// Waits for the other core to open its end. glommio does not wake a core that sleeps in `connect` when its
+/// peer connects, so this one looks again every millisecond; it lasts only while the cores start.
+async fn connected<C>(connecting: impl Future<Output = C>) -> C {
+    let look_again = async {
+        loop {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    futures_lite::future::or(connecting, look_again).await
+}
+
 /// Carries what gathers for one core until that core is gone.
 async fn flush<M: Send + 'static>(outbound: Rc<Outbound<M>>, sender: SharedSender<Vec<M>>, batch_max: usize) {
-    let sender = sender.connect().await;
+    let sender = connected(sender.connect()).await;
     loop {
         outbound.changed.notified().await;
         while let Some(batch) = outbound.take_batch(batch_max) {
