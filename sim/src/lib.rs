@@ -10,5 +10,7 @@ pub mod disk;
 pub mod history;
 pub mod limits;
 pub mod rng;
+pub mod scenario;
 pub mod trace;
 pub mod workload;
+pub mod world;
