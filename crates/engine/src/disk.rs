@@ -119,6 +119,21 @@ impl WriteBody {
         WriteBody { parts: Vec::new(), padded_len: len }
     }
 
+    /// The body from byte `start` on, a multiple of the block size; shares the memory.
+    pub fn from(&self, start: usize) -> WriteBody {
+        assert!(start.is_multiple_of(commitlog::BLOCK_BYTES) && start <= self.padded_len);
+        let mut skip = start;
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let now = skip.min(part.len());
+            skip -= now;
+            if now < part.len() {
+                parts.push(part.slice(now..));
+            }
+        }
+        WriteBody { parts, padded_len: self.padded_len - start }
+    }
+
     /// Copies the whole body, padding too, into `out`, which has exactly `padded_len` bytes.
     pub fn copy_to(&self, out: &mut [u8]) {
         assert_eq!(out.len(), self.padded_len);

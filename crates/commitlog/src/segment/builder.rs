@@ -36,8 +36,18 @@ pub struct SegmentSummary {
     pub footer_offset: u64,
     /// Bytes of the footer, whole blocks.
     pub footer_len: u64,
+    /// Checksum of the footer.
+    pub footer_checksum: u32,
     /// The trailer's checksum, for the manifest.
     pub checksum: u32,
+}
+
+impl SegmentSummary {
+    /// The trailer as it stands at the end of the file.
+    pub fn trailer(&self) -> Trailer {
+        let SegmentSummary { meta, len, footer_offset, footer_len, footer_checksum, checksum } = *self;
+        Trailer { meta, footer_offset, footer_len, footer_checksum, file_len: len, checksum }
+    }
 }
 
 /// Builds one segment.
@@ -203,6 +213,7 @@ impl SegmentBuilder {
                 len,
                 footer_offset,
                 footer_len,
+                footer_checksum,
                 checksum,
             },
         )

@@ -1,0 +1,215 @@
+//! Applying committed changes: what readers see, and what watchers are told.
+//!
+//! The same code runs after a commit and in recovery's replay, so the state is a function of the log.
+//! Nothing is applied above the committed watermark.
+
+use crate::command::{Change as Told, Delivery, Effect};
+use crate::commit::{Change, SealedBatch};
+use crate::idempotency::KeyUse;
+use crate::machine::Engine;
+use crate::replicator::Replicator;
+use crate::stream::{ACTIVE_COST_BYTES, StreamSlot};
+use commitlog::PartitionGap;
+use types::{Epoch, LogIndex, Record, SeqNum};
+
+/// Streams that got events from one group, and from where on they must be delivered.
+type Touched = Vec<(StreamSlot, SeqNum)>;
+
+impl Engine {
+    /// Applies the batches of a durable group and tells the watchers.
+    pub(crate) fn apply_all(&mut self, batches: Vec<SealedBatch>, out: &mut Vec<Effect>) {
+        let mut touched = Touched::new();
+        for batch in batches {
+            let partition = &self.partitions[batch.partition];
+            let committed = self.replicator.handle_durable(partition.id, batch.header.last_index());
+            assert_eq!(committed, batch.header.last_index(), "alone, durable is committed");
+            self.apply(batch, &mut touched, out);
+        }
+        for (slot, from) in touched {
+            self.deliver_events(slot, from, out);
+            self.stream_applied(slot);
+        }
+    }
+
+    fn apply(&mut self, batch: SealedBatch, touched: &mut Touched, out: &mut Vec<Effect>) {
+        let SealedBatch { partition, header, change } = batch;
+        let entry = &mut self.partitions[partition];
+        assert!(entry.applied < header.first_index, "log indexes are applied once, ascending");
+        entry.applied = header.last_index();
+        match change {
+            Change::Events(events) => {
+                for (index, (slot, epoch, record)) in (header.first_index.0..).zip(events) {
+                    self.apply_event(slot, epoch, LogIndex(index), record, touched, out);
+                }
+            }
+            Change::Trim { slot, epoch, before } => {
+                self.settle(slot, touched, out);
+                self.apply_trim(slot, epoch, before);
+                self.change_applied(slot);
+            }
+            Change::Delete { slot, epoch } => {
+                self.settle(slot, touched, out);
+                self.apply_delete(slot, epoch, header.last_index(), out);
+                self.change_applied(slot);
+            }
+            Change::Gap { from, to } => {
+                let known = self.partitions[partition].gaps.iter().any(|gap| gap.from == from);
+                if !known {
+                    self.partitions[partition].gaps.push(PartitionGap { from, to });
+                }
+            }
+            Change::Noop => {}
+        }
+    }
+
+    fn apply_event(
+        &mut self,
+        slot: StreamSlot,
+        epoch: Epoch,
+        index: LogIndex,
+        record: Record,
+        touched: &mut Touched,
+        out: &mut Vec<Effect>,
+    ) {
+        let stream = &mut self.catalog[slot];
+        if stream.epoch != epoch {
+            assert!(stream.epoch < epoch, "epochs of a stream rise");
+            if stream.exists() {
+                // The deletion was in a group that is lost: the new incarnation proves it.
+                self.apply_delete(slot, self.catalog[slot].epoch, index, out);
+            }
+            let stream = &mut self.catalog[slot];
+            stream.epoch = epoch;
+            stream.first = SeqNum::FIRST;
+            stream.next = SeqNum::FIRST;
+        }
+        let stream = &mut self.catalog[slot];
+        assert!(record.seq() >= stream.next, "{:?}: sequence numbers rise", stream.key);
+        if !touched.iter().rev().take(8).any(|(other, _)| *other == slot)
+            && !touched.iter().any(|(other, _)| *other == slot)
+        {
+            touched.push((slot, stream.next));
+        }
+        let len = record.encoded().len();
+        stream.last_time = record.time();
+        stream.last_index = index;
+        stream.bytes += len as u64;
+        let was_active = stream.active.is_some();
+        let active = stream.active_mut();
+        active.records_bytes += len;
+        active.pending = active.pending.saturating_sub(1);
+        stream.next = record.seq().next();
+        self.stats.events_appended += 1;
+        self.stats.bytes_appended += record.payload().len() as u64;
+        let active = self.catalog[slot].active_mut();
+        active.records.push_back(record);
+        self.memory_bytes += len + if was_active { 0 } else { ACTIVE_COST_BYTES };
+        self.mark_dirty(slot);
+    }
+
+    fn apply_trim(&mut self, slot: StreamSlot, epoch: Epoch, before: SeqNum) {
+        let stream = &mut self.catalog[slot];
+        if stream.epoch != epoch {
+            return;
+        }
+        stream.first = stream.first.max(before.min(stream.next));
+        let first = stream.first;
+        let Some(active) = &mut stream.active else { return self.mark_dirty(slot) };
+        let dropped = active.drop_below(first);
+        let cost = active.tail_cost.saturating_sub(dropped);
+        stream.bytes = stream.bytes.saturating_sub(dropped as u64);
+        self.memory_bytes -= dropped;
+        self.set_tail_cost(slot, cost);
+        self.mark_dirty(slot);
+    }
+
+    fn apply_delete(&mut self, slot: StreamSlot, epoch: Epoch, index: LogIndex, out: &mut Vec<Effect>) {
+        if self.catalog[slot].epoch != epoch {
+            return;
+        }
+        self.set_tail_cost(slot, 0);
+        let freed = self.catalog[slot].reset();
+        self.catalog[slot].last_index = index;
+        self.memory_bytes -= freed;
+        self.mark_dirty(slot);
+        self.tell(slot, epoch, |_| Told::Deleted, out);
+    }
+
+    /// Delivers what the group brought to a stream before a change that is not an event.
+    fn settle(&mut self, slot: StreamSlot, touched: &mut Touched, out: &mut Vec<Effect>) {
+        if let Some(at) = touched.iter().position(|(other, _)| *other == slot) {
+            let (slot, from) = touched.swap_remove(at);
+            self.deliver_events(slot, from, out);
+        }
+    }
+
+    fn deliver_events(&mut self, slot: StreamSlot, expected: SeqNum, out: &mut Vec<Effect>) {
+        let stream = &self.catalog[slot];
+        let active = stream.active.as_ref().expect("a stream that got events is active");
+        let watched = !active.watchers.is_empty() || !self.watches.patterns.is_empty();
+        if !watched {
+            return;
+        }
+        let from = active.position_of(expected);
+        let records: Vec<Record> = active.records.range(from..).cloned().collect();
+        let Some(begin) = records.first().map(Record::seq) else { return };
+        let epoch = stream.epoch;
+        if begin != expected {
+            self.tell(slot, epoch, |_| Told::Skipped { from: expected, next: begin }, out);
+        }
+        self.tell(slot, epoch, |_| Told::Records(records.clone()), out);
+    }
+
+    /// Tells every watcher of a stream.
+    fn tell(&self, slot: StreamSlot, epoch: Epoch, what: impl Fn(()) -> Told, out: &mut Vec<Effect>) {
+        let stream = &self.catalog[slot];
+        let direct = stream.active.iter().flat_map(|active| active.watchers.iter().copied());
+        let by_pattern = self.watches.matching(&stream.key);
+        for (core, route) in direct.chain(by_pattern) {
+            let stream = stream.key.clone();
+            out.push(Effect::Deliver(Delivery { core, route, stream, epoch, change: what(()) }));
+        }
+    }
+
+    /// One change that is not an event was applied.
+    fn change_applied(&mut self, slot: StreamSlot) {
+        if let Some(active) = &mut self.catalog[slot].active {
+            active.pending = active.pending.saturating_sub(1);
+        }
+        self.stream_applied(slot);
+    }
+
+    fn stream_applied(&mut self, slot: StreamSlot) {
+        self.catalog[slot].assert_invariants();
+    }
+
+    /// Lists a stream for its partition's next checkpoint.
+    pub(crate) fn mark_dirty(&mut self, slot: StreamSlot) {
+        let stream = &mut self.catalog[slot];
+        let partition = usize::from(stream.partition);
+        if stream.active.is_none() {
+            self.memory_bytes += ACTIVE_COST_BYTES;
+        }
+        let active = stream.active_mut();
+        if !active.dirty {
+            active.dirty = true;
+            self.partitions[partition].dirty.push(slot);
+        }
+    }
+
+    /// Remembers the idempotency key that a replayed record carries.
+    pub(crate) fn remember_key(&mut self, slot: StreamSlot, epoch: Epoch, index: LogIndex, record: &Record) {
+        let Some((idempotency, count)) = record.idempotency() else { return };
+        let entry = KeyUse {
+            digest: idempotency.digest,
+            epoch,
+            first: record.seq(),
+            count,
+            time: record.time(),
+            index,
+        };
+        let partition = usize::from(self.catalog[slot].partition);
+        let keys_max = self.limits.idempotency_keys_max;
+        self.partitions[partition].idempotency.insert(slot, &idempotency, entry, keys_max);
+    }
+}

@@ -1,0 +1,329 @@
+//! Checkpoints: what only memory and the journal hold is written into segments, partition by partition.
+//!
+//! Begun when the journal is half full, when memory asks, and at a clean stop. At its end the journal files
+//! before it are free. Each partition is frozen when its turn comes: the segment holds exactly the changes
+//! up to that index, whatever is applied meanwhile.
+
+use crate::command::Effect;
+use crate::machine::{Engine, JobKind, Phase};
+use crate::partition::SegmentFile;
+use crate::segment_job::{Fed, SLICE_BYTES, SegmentJob, Source};
+use crate::stream::{ACTIVE_COST_BYTES, Stream, StreamSlot};
+use commitlog::{IdempotencyEntry, SegmentBuilder, SegmentMeta, StreamState};
+use std::collections::VecDeque;
+use types::{Epoch, LogIndex, Record, SeqNum, StreamKey, Term};
+
+/// A checkpoint under way.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    partitions_left: VecDeque<usize>,
+    /// Groups before this one are covered when the checkpoint ends.
+    replay_from: u64,
+}
+
+/// The frozen changes of one partition.
+#[derive(Debug)]
+pub(crate) struct MemorySource {
+    /// Everything up to here is in the segment.
+    pub(crate) upto: LogIndex,
+    streams: Vec<FrozenStream>,
+    keys: Vec<IdempotencyEntry>,
+    at: usize,
+    /// The next record of the stream at `at`; `None` before it was begun.
+    next: Option<SeqNum>,
+}
+
+#[derive(Debug)]
+struct FrozenStream {
+    slot: StreamSlot,
+    state: StreamState,
+    from: SeqNum,
+    wrote: bool,
+}
+
+impl Engine {
+    pub(crate) fn checkpoint_can_step(&self) -> bool {
+        let idle = self.checkpoint_job.as_ref().is_none_or(|job| !job.busy);
+        (self.checkpoint.is_some() && idle) || self.checkpoint_is_due()
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        let uncheckpointed = self.memory_bytes.saturating_sub(self.tail_bytes);
+        let due = self.journal.is_half_full() || uncheckpointed * 2 >= self.limits.memory_bytes_max;
+        self.phase == Phase::Serving && self.checkpoint.is_none() && due && self.has_covered_groups()
+    }
+
+    /// Whether a checkpoint would free anything.
+    fn has_covered_groups(&self) -> bool {
+        self.journal.replay_from <= self.journal.durable
+    }
+
+    pub(crate) fn has_dirty_partitions(&self) -> bool {
+        self.partitions.iter().any(|partition| !partition.dirty.is_empty())
+    }
+
+    pub(crate) fn begin_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        assert!(self.checkpoint.is_none());
+        let dirty = self.partitions.iter().enumerate().filter(|(_, partition)| !partition.dirty.is_empty());
+        let partitions_left = dirty.map(|(at, _)| at).collect();
+        let replay_from = self.journal.durable + 1;
+        self.checkpoint = Some(Checkpoint { partitions_left, replay_from });
+        self.step_checkpoint(out);
+    }
+
+    /// A checkpoint outside of a life: the journal of this shard is not touched by it.
+    pub(crate) fn begin_fold_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        self.begin_checkpoint(out);
+    }
+
+    /// Takes one step of the checkpoint, and begins one when it is due.
+    pub(crate) fn step_checkpoint(&mut self, out: &mut Vec<Effect>) {
+        if self.checkpoint_is_due() {
+            return self.begin_checkpoint(out);
+        }
+        if self.checkpoint.is_none() {
+            return;
+        }
+        if self.checkpoint_job.is_some() {
+            self.step_job(JobKind::Checkpoint, out);
+            return;
+        }
+        let checkpoint = self.checkpoint.as_mut().expect("checked above");
+        match checkpoint.partitions_left.front().copied() {
+            Some(partition) if self.partitions[partition].dirty.is_empty() => {
+                checkpoint.partitions_left.pop_front();
+            }
+            Some(partition) => self.checkpoint_job = Some(self.freeze(partition)),
+            None => {
+                let replay_from = checkpoint.replay_from;
+                self.checkpoint = None;
+                self.journal.release_before(replay_from);
+                self.stats.checkpoints += 1;
+                self.handle_background_success(out);
+            }
+        }
+    }
+
+    /// Fixes what the partition's segment will hold.
+    fn freeze(&mut self, partition: usize) -> SegmentJob {
+        let entry = &mut self.partitions[partition];
+        let (upto, after) = (entry.applied, entry.checkpointed);
+        let mut slots = std::mem::take(&mut entry.dirty);
+        slots.retain(|slot| self.catalog.slot(slot.0).is_some());
+        slots.sort_by(|a, b| self.catalog[*a].key.cmp(&self.catalog[*b].key));
+        let streams = slots.iter().map(|&slot| self.freeze_stream(slot)).collect();
+        let keys = self.freeze_keys(partition, after, upto);
+        let entry = &self.partitions[partition];
+        let meta = SegmentMeta {
+            directory_id: self.directory_id,
+            partition: entry.id,
+            ordinal: self.take_ordinal(partition),
+            first_index: after.next(),
+            last_index: upto,
+            term_first: Term(1),
+            term_last: Term(1),
+            replaces: None,
+        };
+        let source = MemorySource { upto, streams, keys, at: 0, next: None };
+        SegmentJob::new(partition, meta, Source::Memory(source), self.limits.chunk_bytes_max)
+    }
+
+    pub(crate) fn take_ordinal(&mut self, partition: usize) -> u64 {
+        let entry = &mut self.partitions[partition];
+        entry.next_ordinal += 1;
+        entry.next_ordinal - 1
+    }
+
+    fn freeze_stream(&mut self, slot: StreamSlot) -> FrozenStream {
+        let stream = &mut self.catalog[slot];
+        let from = match &mut stream.active {
+            Some(active) => {
+                active.dirty = false;
+                active.checkpointed.max(stream.first)
+            }
+            None => stream.next,
+        };
+        FrozenStream { slot, state: state_of(stream), from, wrote: false }
+    }
+
+    fn freeze_keys(&self, partition: usize, after: LogIndex, upto: LogIndex) -> Vec<IdempotencyEntry> {
+        let uses = self.partitions[partition].idempotency.between(after, upto);
+        let alive = uses.filter_map(|(slot, key, entry)| {
+            let stream = self.catalog.slot(slot.0).filter(|stream| stream.epoch == entry.epoch)?;
+            Some(IdempotencyEntry {
+                key: stream.key.clone(),
+                epoch: entry.epoch,
+                idempotency: types::Idempotency { key: key.clone(), digest: entry.digest },
+                first: entry.first,
+                count: entry.count,
+                time: entry.time,
+            })
+        });
+        alive.collect()
+    }
+
+    /// Puts one slice of frozen records into the segment.
+    pub(crate) fn feed_from_memory(&self, source: &mut MemorySource, builder: &mut SegmentBuilder) -> Fed {
+        let mut fed_bytes = 0;
+        while fed_bytes < SLICE_BYTES {
+            let Some(frozen) = source.streams.get_mut(source.at) else {
+                source.keys.drain(..).for_each(|entry| builder.push_idempotency(entry));
+                return Fed::End;
+            };
+            let from = source.next.unwrap_or_else(|| {
+                builder.begin_stream(frozen.state.clone());
+                frozen.from
+            });
+            let mut next = from;
+            let (state, slot) = (&frozen.state, frozen.slot);
+            for record in self.frozen_records(slot, state, from) {
+                builder.push_record(record);
+                next = record.seq().next();
+                fed_bytes += record.encoded().len();
+                if fed_bytes >= SLICE_BYTES {
+                    break;
+                }
+            }
+            frozen.wrote |= next > from;
+            if fed_bytes >= SLICE_BYTES {
+                source.next = Some(next);
+                return Fed::Some;
+            }
+            // A stream without records costs something too.
+            fed_bytes += ACTIVE_COST_BYTES;
+            source.next = None;
+            source.at += 1;
+        }
+        Fed::Some
+    }
+
+    /// The frozen records from `from` on, if the incarnation is still there.
+    fn frozen_records(
+        &self,
+        slot: StreamSlot,
+        state: &StreamState,
+        from: SeqNum,
+    ) -> impl Iterator<Item = &Record> {
+        let stream = self.same_incarnation(slot, &state.key, state.epoch);
+        let active = stream.and_then(|stream| stream.active.as_ref());
+        let end = state.next;
+        let records = active.into_iter().flat_map(move |a| a.records.range(a.position_of(from)..));
+        records.take_while(move |record| record.seq() < end)
+    }
+
+    fn same_incarnation(&self, slot: StreamSlot, key: &StreamKey, epoch: Epoch) -> Option<&Stream> {
+        self.catalog.slot(slot.0).filter(|stream| stream.key == *key && stream.epoch == epoch)
+    }
+
+    pub(crate) fn install_checkpoint(&mut self, partition: usize, source: MemorySource, built: SegmentFile) {
+        let ordinal = built.ordinal;
+        let entry = &mut self.partitions[partition];
+        entry.segments.push(built);
+        entry.checkpointed = source.upto;
+        for frozen in source.streams {
+            let FrozenStream { slot, state, wrote, .. } = frozen;
+            if self.same_incarnation(slot, &state.key, state.epoch).is_some() {
+                let stream = &mut self.catalog[slot];
+                if wrote {
+                    stream.segments.push(ordinal);
+                }
+                if let Some(active) = &mut stream.active {
+                    active.checkpointed = state.next;
+                }
+                self.shrink_to_tail(slot);
+            }
+            if self.catalog.slot(slot.0).is_some_and(|stream| stream.key == state.key) {
+                self.drop_active_if_idle(slot);
+            }
+        }
+        self.evict_tails();
+    }
+
+    /// The job failed: what was frozen is dirty again.
+    pub(crate) fn unfreeze(&mut self, source: MemorySource) {
+        for frozen in source.streams {
+            if self.catalog.slot(frozen.slot.0).is_some_and(|stream| stream.key == frozen.state.key) {
+                self.mark_dirty(frozen.slot);
+            }
+        }
+    }
+
+    /// Keeps only the newest checkpointed records of a stream in memory, in buffers of their own.
+    fn shrink_to_tail(&mut self, slot: StreamSlot) {
+        let (events_max, bytes_max) = (self.limits.tail_events, self.limits.tail_bytes);
+        let Some(active) = &mut self.catalog[slot].active else { return };
+        let (events_max, bytes_max) =
+            active.tail.map_or((events_max, bytes_max), |(e, b)| (e as usize, b as usize));
+        let upto = active.position_of(active.checkpointed);
+        let mut keep_from = upto;
+        let mut kept_bytes = 0;
+        while keep_from > 0 && upto - keep_from < events_max {
+            let len = active.records[keep_from - 1].encoded().len();
+            if kept_bytes + len > bytes_max {
+                break;
+            }
+            kept_bytes += len;
+            keep_from -= 1;
+        }
+        let dropped: usize = active.records.drain(..keep_from).map(|record| record.encoded().len()).sum();
+        active.records_bytes -= dropped;
+        for record in active.records.range_mut(..upto - keep_from) {
+            *record = record.detached();
+        }
+        active.records.shrink_to_fit();
+        self.memory_bytes -= dropped;
+        let cost = if kept_bytes > 0 { kept_bytes + ACTIVE_COST_BYTES } else { 0 };
+        self.set_tail_cost(slot, cost);
+        let active = self.catalog[slot].active_mut();
+        if kept_bytes > 0 && !std::mem::replace(&mut active.tail_listed, true) {
+            self.tails.push_back(slot);
+        }
+    }
+
+    pub(crate) fn set_tail_cost(&mut self, slot: StreamSlot, cost: usize) {
+        let Some(active) = &mut self.catalog[slot].active else { return };
+        let before = std::mem::replace(&mut active.tail_cost, cost);
+        self.tail_bytes = self.tail_bytes + cost - before;
+    }
+
+    /// Drops cached tails, those that were checkpointed longest ago first, until they fit their budget.
+    fn evict_tails(&mut self) {
+        while self.tail_bytes > self.limits.tail_bytes_max {
+            let Some(slot) = self.tails.pop_front() else { return };
+            let Some(active) = self.catalog.slot(slot.0).and_then(|stream| stream.active.as_ref()) else {
+                continue;
+            };
+            let checkpointed = active.checkpointed;
+            self.set_tail_cost(slot, 0);
+            let active = self.catalog[slot].active_mut();
+            active.tail_listed = false;
+            let dropped = active.drop_below(checkpointed);
+            self.memory_bytes -= dropped;
+            self.drop_active_if_idle(slot);
+        }
+    }
+
+    pub(crate) fn set_tail(&mut self, key: &StreamKey, events: u32, bytes: u32) {
+        let slot = self.slot_for(key);
+        if self.catalog[slot].active.is_none() {
+            self.memory_bytes += ACTIVE_COST_BYTES;
+        }
+        self.catalog[slot].active_mut().tail = Some((events, bytes));
+    }
+}
+
+/// What a segment says of a stream; a stream that does not exist is said to be deleted.
+fn state_of(stream: &Stream) -> StreamState {
+    let deleted = !stream.exists();
+    StreamState {
+        key: stream.key.clone(),
+        // A deletion stands above every incarnation before it.
+        epoch: if deleted { Epoch(stream.last_index.0.max(1)) } else { stream.epoch },
+        first: stream.first,
+        next: stream.next,
+        last_time: stream.last_time,
+        last_index: stream.last_index,
+        deleted,
+        bytes: stream.bytes,
+    }
+}

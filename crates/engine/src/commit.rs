@@ -1,0 +1,289 @@
+//! Group commit: what gathered while the last group was in flight becomes one write and one flush.
+//!
+//! `append` puts batches into the *open* group; [`Engine::start_commit`] seals it; the write's and the
+//! flush's completions lead to [`Engine::handle_group_durable`], which applies and answers. A failed journal
+//! operation is never retried: after a failed flush the next one succeeds and the data is gone, so the
+//! engine stops and recovery decides what the disk holds.
+
+use crate::command::{Effect, Fatal, Reply, ReplyTo};
+use crate::disk::{DiskDone, DiskOp, DiskResult, FileId, Urgency, WriteBody};
+use crate::journal::Journal;
+use crate::machine::{Engine, OpPurpose, Phase};
+use crate::sabotage::Sabotage;
+use crate::stream::StreamSlot;
+use bytes::Bytes;
+use commitlog::{BLOCK_BYTES, BatchBuilder, BatchHeader, GroupKind, encode_change};
+use std::ops::Range;
+use types::{Epoch, LogIndex, Record, SeqNum, Timestamp};
+
+/// Time after which the last acknowledged group is followed by a marker that proves it.
+const IDLE_MARKER_AFTER_MS: u64 = 10;
+
+/// A change as it will be applied.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    Events(Vec<(StreamSlot, Epoch, Record)>),
+    Trim { slot: StreamSlot, epoch: Epoch, before: SeqNum },
+    Delete { slot: StreamSlot, epoch: Epoch },
+    Gap { from: LogIndex, to: LogIndex },
+    Noop,
+}
+
+/// A sealed batch that waits for the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct SealedBatch {
+    /// Index into the shard's table of partitions.
+    pub(crate) partition: usize,
+    pub(crate) header: BatchHeader,
+    pub(crate) change: Change,
+}
+
+/// A batch of the open group.
+#[derive(Debug)]
+pub(crate) enum OpenBatch {
+    Events { partition: usize, builder: BatchBuilder, events: Vec<(StreamSlot, Epoch, Range<usize>)> },
+    Sealed { batch: SealedBatch, bytes: Bytes },
+}
+
+/// The group that gathers.
+#[derive(Debug, Default)]
+pub(crate) struct OpenGroup {
+    pub(crate) batches: Vec<OpenBatch>,
+    pub(crate) replies: Vec<(ReplyTo, Reply)>,
+    /// Bytes of batches, roughly.
+    pub(crate) bytes: usize,
+    /// Tells the open group from earlier ones; streams remember in which one they were introduced.
+    pub(crate) stamp: u64,
+}
+
+/// The group that is on its way to the disk.
+#[derive(Debug)]
+pub(crate) struct FlyingGroup {
+    number: u64,
+    kind: GroupKind,
+    file: FileId,
+    offset: u64,
+    body: WriteBody,
+    written: usize,
+    pub(crate) bytes: usize,
+    batches: Vec<SealedBatch>,
+    pub(crate) replies: Vec<(ReplyTo, Reply)>,
+    applied: bool,
+}
+
+impl OpenGroup {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}
+
+impl Engine {
+    /// Answers when everything that was appended so far is durable.
+    pub(crate) fn reply_when_durable(&mut self, to: ReplyTo, reply: Reply, out: &mut Vec<Effect>) {
+        if !self.open.is_empty() {
+            self.open.replies.push((to, reply));
+        } else if let Some(flying) = &mut self.flying {
+            flying.replies.push((to, reply));
+        } else {
+            out.push(Effect::Reply { to, reply });
+        }
+    }
+
+    /// Adds a change that is not an event to the open group.
+    pub(crate) fn open_change(&mut self, now: Timestamp, partition: usize, change: Change) {
+        let header = BatchHeader {
+            partition: self.partitions[partition].id,
+            term: types::Term(1),
+            first_index: self.partitions[partition].appended.next(),
+            record_count: 1,
+            leader_time: now,
+        };
+        let bytes = encode_change(&header, &self.change_body(&change));
+        let entry = &mut self.partitions[partition];
+        entry.appended = entry.appended.next();
+        entry.open_batch = None;
+        self.open.bytes += bytes.len();
+        let batch = SealedBatch { partition, header, change };
+        self.open.batches.push(OpenBatch::Sealed { batch, bytes });
+    }
+
+    fn change_body(&self, change: &Change) -> commitlog::BatchBody {
+        use commitlog::BatchBody;
+        let key = |slot: &StreamSlot| self.catalog[*slot].key.clone();
+        match change {
+            Change::Trim { slot, epoch, before } => {
+                BatchBody::Trim { key: key(slot), epoch: *epoch, before: *before }
+            }
+            Change::Delete { slot, epoch } => BatchBody::Delete { key: key(slot), epoch: *epoch },
+            Change::Gap { from, to } => BatchBody::Gap { from: *from, to: *to },
+            Change::Noop => BatchBody::Noop,
+            Change::Events(_) => unreachable!("events are built by BatchBuilder"),
+        }
+    }
+
+    /// Seals the open group and starts its write, when nothing is in flight and there is room.
+    pub(crate) fn start_commit(&mut self, out: &mut Vec<Effect>) {
+        if self.flying.is_some() || self.open.is_empty() || self.phase != Phase::Serving {
+            return;
+        }
+        self.fly(GroupKind::Commit, out);
+    }
+
+    /// Writes the open group, which may be empty, as a group of `kind`. False when the journal has no room.
+    pub(crate) fn fly(&mut self, kind: GroupKind, out: &mut Vec<Effect>) -> bool {
+        assert!(self.flying.is_none(), "one group is in flight at a time");
+        let body_len: usize = self.open.batches.iter().map(OpenBatch::len).sum();
+        let Some(place) = self.journal.place(Journal::padded_len(body_len)) else {
+            return false;
+        };
+        let open = std::mem::take(&mut self.open);
+        self.open.stamp = open.stamp + 1;
+        let mut parts = Vec::with_capacity(open.batches.len() + 1);
+        let mut batches = Vec::with_capacity(open.batches.len());
+        for batch in open.batches {
+            let (sealed, bytes) = batch.seal();
+            self.partitions[sealed.partition].open_batch = None;
+            parts.push(bytes);
+            batches.push(sealed);
+        }
+        let record_count = batches.iter().map(|batch| batch.header.record_count).sum();
+        let (parts, number) = self.journal.build(place, kind, parts, record_count);
+        let file = FileId::Journal { shard: self.journal.shard, slot: place.slot };
+        let body = WriteBody::new(parts);
+        let mut flying = FlyingGroup {
+            number,
+            kind,
+            file,
+            offset: place.offset,
+            bytes: body.padded_len,
+            body,
+            written: 0,
+            batches,
+            replies: open.replies,
+            applied: false,
+        };
+        self.stats.groups_written += 1;
+        if self.planted.is(Sabotage::DeliveryAboveWatermark) {
+            self.mark_durable(&flying.batches);
+            self.apply_all(std::mem::take(&mut flying.batches), out);
+            flying.applied = true;
+        }
+        self.flying = Some(flying);
+        self.write_rest(out);
+        true
+    }
+
+    /// Writes what is not written of the flying group.
+    fn write_rest(&mut self, out: &mut Vec<Effect>) {
+        let flying = self.flying.as_ref().expect("a write belongs to a group in flight");
+        let (file, offset) = (flying.file, flying.offset + flying.written as u64);
+        let body = flying.body.from(flying.written);
+        self.disk(OpPurpose::JournalWrite, Urgency::Commit, DiskOp::Write { file, offset, body }, out);
+    }
+
+    pub(crate) fn handle_journal_write(&mut self, result: DiskResult, out: &mut Vec<Effect>) {
+        let count = match result {
+            Ok(DiskDone::Written(count)) if count > 0 => count,
+            Ok(_) => return self.fail("writing the journal (nothing was written)", 0, out),
+            Err(error) => return self.fail("writing the journal", error.errno, out),
+        };
+        let ignore_short = self.planted.is(Sabotage::ShortWriteIgnored);
+        let flying = self.flying.as_mut().expect("a write belongs to a group in flight");
+        // A short count may end inside a block; direct writes go on at its start.
+        flying.written = (flying.written + count) / BLOCK_BYTES * BLOCK_BYTES;
+        let file = flying.file;
+        if flying.written < flying.body.padded_len && !ignore_short {
+            return self.write_rest(out);
+        }
+        if self.planted.is(Sabotage::AckBeforeFlush) {
+            let replies = std::mem::take(&mut self.flying.as_mut().expect("still in flight").replies);
+            out.extend(replies.into_iter().map(|(to, reply)| Effect::Reply { to, reply }));
+        }
+        self.disk(OpPurpose::JournalFlush, Urgency::Commit, DiskOp::Flush { file }, out);
+    }
+
+    pub(crate) fn handle_journal_flush(&mut self, now: Timestamp, result: DiskResult, out: &mut Vec<Effect>) {
+        if let Err(error) = result {
+            if self.planted.is(Sabotage::SyncRetried) {
+                let file = self.flying.as_ref().expect("a flush belongs to a group in flight").file;
+                return self.disk(OpPurpose::JournalFlush, Urgency::Commit, DiskOp::Flush { file }, out);
+            }
+            return self.fail("flushing the journal", error.errno, out);
+        }
+        self.handle_group_durable(now, out);
+    }
+
+    fn handle_group_durable(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let flying = self.flying.take().expect("a flush belongs to a group in flight");
+        self.journal.handle_durable(flying.number);
+        if self.planted.is(Sabotage::BlockReused) && flying.kind == GroupKind::Commit {
+            self.journal.step_back();
+        }
+        if !flying.applied {
+            self.mark_durable(&flying.batches);
+            self.apply_all(flying.batches, out);
+        }
+        out.extend(flying.replies.into_iter().map(|(to, reply)| Effect::Reply { to, reply }));
+        self.idle_marker_at = match flying.kind {
+            GroupKind::Commit => Some(now.plus(types::DurationMs(IDLE_MARKER_AFTER_MS))),
+            GroupKind::IdleMarker => None,
+            GroupKind::Fence => {
+                self.phase = Phase::Serving;
+                None
+            }
+            GroupKind::Seal => {
+                self.phase = Phase::Stopped;
+                None
+            }
+        };
+    }
+
+    fn mark_durable(&mut self, batches: &[SealedBatch]) {
+        for batch in batches {
+            let partition = &mut self.partitions[batch.partition];
+            partition.durable = batch.header.last_index();
+            partition.assert_invariants();
+        }
+    }
+
+    /// Proves the last commit when nothing followed it for a while.
+    pub(crate) fn write_idle_marker(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        let due = self.idle_marker_at.is_some_and(|at| at <= now);
+        if due && self.flying.is_none() && self.open.is_empty() && self.phase == Phase::Serving {
+            self.idle_marker_at = None;
+            self.fly(GroupKind::IdleMarker, out);
+        }
+    }
+
+    /// Stops for good: nothing is acknowledged any more.
+    pub(crate) fn fail(&mut self, doing: &'static str, errno: i32, out: &mut Vec<Effect>) {
+        let (file, offset) = match &self.flying {
+            Some(flying) => (flying.file, flying.offset),
+            None => (FileId::Journal { shard: self.journal.shard, slot: 0 }, 0),
+        };
+        self.phase = Phase::Failed;
+        out.push(Effect::Fatal(Fatal { file, offset, errno, doing }));
+    }
+}
+
+impl OpenBatch {
+    fn len(&self) -> usize {
+        match self {
+            OpenBatch::Events { builder, .. } => builder.len(),
+            OpenBatch::Sealed { bytes, .. } => bytes.len(),
+        }
+    }
+
+    fn seal(self) -> (SealedBatch, Bytes) {
+        match self {
+            OpenBatch::Sealed { batch, bytes } => (batch, bytes),
+            OpenBatch::Events { partition, builder, events } => {
+                let (header, bytes) = builder.finish();
+                let record = |range| Record::from_encoded(bytes.slice(range));
+                let events = events.into_iter().map(|(slot, epoch, range)| (slot, epoch, record(range)));
+                let change = Change::Events(events.collect());
+                (SealedBatch { partition, header, change }, bytes)
+            }
+        }
+    }
+}

@@ -1,0 +1,465 @@
+//! The engine itself: its state, and which part handles what.
+//!
+//! Four kinds of methods: `handle_*` (something happened), the verbs of the parts, `next_deadline` and
+//! `wants_turn` (what next), and looks. The branches live here; the parts (`append`, `commit`, `read`,
+//! `checkpoint`, `merge`, `list`, `watch`) are `impl Engine` blocks in files of their own.
+
+use crate::cache::{ChunkCache, FooterCache};
+use crate::catalog::Catalog;
+use crate::checkpoint::Checkpoint;
+use crate::command::{Command, Effect, Reply, ReplyTo, ShardStats};
+use crate::commit::{FlyingGroup, OpenGroup};
+use crate::disk::{DiskErrorKind, DiskOp, DiskResult, FileId, OpId, Urgency, WriteBody};
+use crate::journal::{Journal, SlotState};
+use crate::list::ListJob;
+use crate::partition::Partition;
+use crate::plan::ShardPlan;
+use crate::read::Reads;
+use crate::replicator::Solo;
+use crate::sabotage::Planted;
+use crate::segment_job::SegmentJob;
+use crate::stream::StreamSlot;
+use crate::watch::Watches;
+use commitlog::{GroupKind, ShardMark};
+use std::collections::{BTreeMap, VecDeque};
+use types::{
+    DurationMs, Failure, Limits, PartitionId, ServerEpoch, StreamKey, Timestamp, Unavailable, partition_of,
+};
+
+/// Bytes that one write of zeros covers when a journal file is prepared.
+const ZERO_PIECE_BYTES: u64 = 1 << 20;
+/// Time between attempts when the disk is full.
+const FULL_RETRY_MS: u64 = 500;
+
+/// Where the engine is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Replayed, not serving: folding journals of another layout, or waiting for the new epoch.
+    Recovered,
+    /// The new epoch is durable; the fence is on its way.
+    Arming,
+    Serving,
+    /// A clean stop: finishing commits, checkpointing, sealing.
+    Stopping,
+    Stopped,
+    /// A journal operation failed: nothing is acknowledged any more.
+    Failed,
+}
+
+/// What an operation under way is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpPurpose {
+    JournalWrite,
+    JournalFlush,
+    SlotCreate(u16),
+    SlotSyncDir(u16),
+    SlotZero(u16),
+    SlotFlush(u16),
+    /// A step of a segment job: checkpoint or merge.
+    Segment(JobKind),
+    /// A file that nobody needs any more.
+    Remove,
+    ReadFooter(u64),
+    ReadChunk(u64),
+}
+
+/// Which of the two segment jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobKind {
+    Checkpoint,
+    Merge,
+}
+
+/// A shard's whole behaviour as a value.
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) limits: Limits,
+    pub(crate) directory_id: u128,
+    pub(crate) partition_count: u16,
+    pub(crate) planted: Planted,
+    pub(crate) phase: Phase,
+    pub(crate) catalog: Catalog,
+    pub(crate) partitions: Vec<Partition>,
+    /// Index into `partitions` by partition id.
+    pub(crate) partition_at: BTreeMap<PartitionId, u16>,
+    pub(crate) replicator: Solo,
+    pub(crate) journal: Journal,
+    pub(crate) open: OpenGroup,
+    pub(crate) flying: Option<FlyingGroup>,
+    pub(crate) idle_marker_at: Option<Timestamp>,
+    pub(crate) waiting: VecDeque<Command>,
+    pub(crate) waiting_bytes: usize,
+    /// Bytes of records and active streams in memory.
+    pub(crate) memory_bytes: usize,
+    /// The part of `memory_bytes` that is only cached: it is in segments as well.
+    pub(crate) tail_bytes: usize,
+    /// Streams with a cached tail, least recently checkpointed first.
+    pub(crate) tails: VecDeque<StreamSlot>,
+    pub(crate) storage_full: bool,
+    pub(crate) full_retry_at: Option<Timestamp>,
+    pub(crate) checkpoint: Option<Checkpoint>,
+    pub(crate) checkpoint_job: Option<SegmentJob>,
+    pub(crate) merge_job: Option<SegmentJob>,
+    pub(crate) reads: Reads,
+    pub(crate) footers: FooterCache,
+    pub(crate) chunks: ChunkCache,
+    pub(crate) lists: VecDeque<ListJob>,
+    pub(crate) watches: Watches,
+    pub(crate) stats: ShardStats,
+    ops: BTreeMap<OpId, OpPurpose>,
+    next_op: u64,
+    slot_busy: bool,
+    seal_wanted: bool,
+}
+
+impl Engine {
+    pub(crate) fn new(plan: &ShardPlan, limits: Limits) -> Engine {
+        let journal =
+            Journal::new(plan.shard, plan.directory_id, limits.journal_file_bytes, limits.journal_files_max);
+        let partitions: Vec<Partition> = plan.partitions.iter().map(|&id| Partition::new(id)).collect();
+        let index = |at: usize| u16::try_from(at).expect("a directory has at most 65,535 partitions");
+        let partition_at = plan.partitions.iter().enumerate().map(|(at, &id)| (id, index(at))).collect();
+        Engine {
+            directory_id: plan.directory_id,
+            partition_count: plan.partition_count,
+            planted: Planted::new(plan.sabotage),
+            phase: Phase::Recovered,
+            catalog: Catalog::default(),
+            partitions,
+            partition_at,
+            replicator: Solo,
+            journal,
+            open: OpenGroup::default(),
+            flying: None,
+            idle_marker_at: None,
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            memory_bytes: 0,
+            tail_bytes: 0,
+            tails: VecDeque::new(),
+            storage_full: false,
+            full_retry_at: None,
+            checkpoint: None,
+            checkpoint_job: None,
+            merge_job: None,
+            reads: Reads::default(),
+            footers: FooterCache::new(limits.footer_cache_bytes_max),
+            chunks: ChunkCache::new(limits.chunk_cache_bytes_max),
+            lists: VecDeque::new(),
+            watches: Watches::default(),
+            stats: ShardStats::default(),
+            ops: BTreeMap::new(),
+            next_op: 1,
+            slot_busy: false,
+            seal_wanted: false,
+            limits,
+        }
+    }
+
+    /// A core asks for something. Writes are answered after a later [`Self::handle_turn`] and the disk.
+    pub fn handle_command(&mut self, now: Timestamp, command: Command, out: &mut Vec<Effect>) {
+        if let Some(failure) = self.refusal_of(&command) {
+            return reply_if_asked(&command, failure, out);
+        }
+        match command {
+            Command::Append(_) | Command::Delete { .. } | Command::Trim { .. } => {
+                self.handle_write(now, command, out);
+            }
+            Command::Read(read) => self.start_read(read, out),
+            Command::Describe { to, stream } => {
+                out.push(Effect::Reply { to, reply: Reply::Described(self.describe(&stream)) });
+            }
+            Command::ListBuckets { to, page } => self.start_list(ListJob::buckets(to, page)),
+            Command::ListStreams { to, bucket, page } => self.start_list(ListJob::streams(to, bucket, page)),
+            Command::Watch { to, route, target } => self.watch(to, route, target, out),
+            Command::Unwatch { core, route } => self.unwatch(core, route),
+            Command::SetTail { stream, events, bytes } => self.set_tail(&stream, events, bytes),
+            Command::Stats { to } => {
+                out.push(Effect::Reply { to, reply: Reply::Stats(Box::new(self.stats())) });
+            }
+        }
+    }
+
+    /// The shell has handed in all commands that were there: starts the next group commit and takes one
+    /// slice of background work.
+    pub fn handle_turn(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Failed | Phase::Stopped) {
+            return;
+        }
+        self.resume_waiting(now, out);
+        self.start_commit(out);
+        self.write_idle_marker(now, out);
+        self.step_lists(out);
+        self.prepare_slot(out);
+        if self.full_retry_at.is_some_and(|at| at <= now) {
+            self.full_retry_at = None;
+        }
+        if self.full_retry_at.is_none() {
+            self.step_checkpoint(out);
+            self.step_merge(out);
+        }
+        self.step_stop(now, out);
+    }
+
+    /// An operation is done.
+    ///
+    /// # Panics
+    /// When `op` was not asked for, or was answered before.
+    pub fn handle_disk(&mut self, now: Timestamp, op: OpId, result: DiskResult, out: &mut Vec<Effect>) {
+        let purpose = self.ops.remove(&op).expect("each operation is answered once");
+        if self.phase == Phase::Failed {
+            return;
+        }
+        match purpose {
+            OpPurpose::JournalWrite => self.handle_journal_write(result, out),
+            OpPurpose::JournalFlush => self.handle_journal_flush(now, result, out),
+            OpPurpose::SlotCreate(slot)
+            | OpPurpose::SlotSyncDir(slot)
+            | OpPurpose::SlotZero(slot)
+            | OpPurpose::SlotFlush(slot) => self.handle_slot(now, purpose, slot, result, out),
+            OpPurpose::Segment(kind) => self.handle_segment(now, kind, result, out),
+            OpPurpose::Remove => self.handle_removed(result, out),
+            OpPurpose::ReadFooter(job) => self.handle_footer_read(job, result, out),
+            OpPurpose::ReadChunk(job) => self.handle_chunk_read(job, result, out),
+        }
+    }
+
+    /// The next time at which [`Self::handle_turn`] has something to do without any input.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        [self.idle_marker_at, self.full_retry_at].into_iter().flatten().min()
+    }
+
+    /// Whether background work waits for another turn at once (after yielding to others).
+    pub fn wants_turn(&self) -> bool {
+        !self.lists.is_empty()
+            || (self.full_retry_at.is_none() && (self.checkpoint_can_step() || self.merge_can_step()))
+    }
+
+    /// Begins a clean stop: what was accepted is finished, everything is checkpointed and sealed.
+    pub fn handle_stop(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Serving {
+            self.start_commit(out);
+            self.seal_wanted = true;
+        }
+        self.handle_turn(now, out);
+    }
+
+    /// Whether a clean stop is complete.
+    pub fn is_stopped(&self) -> bool {
+        self.phase == Phase::Stopped
+    }
+
+    /// Whether the engine stopped itself after a failed journal operation.
+    pub fn is_failed(&self) -> bool {
+        self.phase == Phase::Failed
+    }
+
+    /// Whether clients are served.
+    pub fn is_serving(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// What the EPOCH file must say of this shard's journal.
+    pub fn mark(&self) -> ShardMark {
+        ShardMark {
+            durable: self.journal.durable,
+            replay_from: self.journal.replay_from,
+            slots: self.journal.prepared_count(),
+        }
+    }
+
+    /// The figures of the shard now.
+    pub fn stats(&self) -> ShardStats {
+        let segments = || self.partitions.iter().flat_map(|partition| &partition.segments);
+        ShardStats {
+            streams: self.catalog.existing().count() as u64,
+            memory_bytes: self.memory_bytes as u64,
+            journal_bytes: self.journal.bytes_in_use(),
+            segments: segments().count() as u64,
+            segment_bytes: segments().map(|segment| segment.len).sum(),
+            storage_full: self.storage_full,
+            ..self.stats.clone()
+        }
+    }
+
+    /// The slot of a stream, made when there is none.
+    pub(crate) fn slot_for(&mut self, key: &StreamKey) -> StreamSlot {
+        let (partition_at, count) = (&self.partition_at, self.partition_count);
+        self.catalog.find_or_make(key, |hash| {
+            let id = partition_of(hash, count);
+            *partition_at.get(&id).expect("the router sends a stream to the shard that owns its partition")
+        })
+    }
+
+    /// Operation numbers go on where recovery stopped.
+    pub(crate) fn continue_ops_from(&mut self, next_op: u64) {
+        assert!(self.ops.is_empty());
+        self.next_op = self.next_op.max(next_op);
+    }
+
+    /// Asks for a disk operation.
+    pub(crate) fn disk(&mut self, purpose: OpPurpose, urgency: Urgency, work: DiskOp, out: &mut Vec<Effect>) {
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        self.ops.insert(op, purpose);
+        out.push(Effect::Disk { op, urgency, work });
+    }
+
+    /// The new life's epoch is durable: writes the fence, after the first journal file where there is none.
+    pub(crate) fn arm(&mut self, epoch: ServerEpoch, out: &mut Vec<Effect>) {
+        assert_eq!(self.phase, Phase::Recovered);
+        self.journal.begin_epoch(epoch);
+        self.phase = Phase::Arming;
+        if self.planted.is(crate::sabotage::Sabotage::NoFence) && self.open.is_empty() {
+            self.phase = Phase::Serving;
+            return self.prepare_slot(out);
+        }
+        self.step_fence(out);
+    }
+
+    fn step_fence(&mut self, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Arming && self.flying.is_none() && !self.fly(GroupKind::Fence, out) {
+            self.prepare_slot(out);
+        }
+    }
+
+    fn refusal_of(&self, command: &Command) -> Option<Failure> {
+        let write = matches!(command, Command::Append(_) | Command::Delete { .. } | Command::Trim { .. });
+        match self.phase {
+            Phase::Serving if self.seal_wanted && write => Some(Failure::Unavailable(Unavailable::Draining)),
+            Phase::Serving => None,
+            Phase::Recovered | Phase::Arming => Some(Failure::Unavailable(Unavailable::Starting)),
+            Phase::Stopping | Phase::Stopped => Some(Failure::Unavailable(Unavailable::Draining)),
+            Phase::Failed => Some(Failure::Unavailable(Unavailable::Stopped)),
+        }
+    }
+
+    /// Creates or zero-fills the next journal file when the ring would run out.
+    fn prepare_slot(&mut self, out: &mut Vec<Effect>) {
+        if self.slot_busy || self.full_retry_at.is_some() || self.phase == Phase::Recovered {
+            return;
+        }
+        let Some(slot) = self.journal.slot_to_prepare() else { return };
+        let index = usize::from(slot);
+        if index == self.journal.slots.len() {
+            self.journal.slots.push(SlotState::Preparing { exists: false, zeroed: 0 });
+        }
+        let SlotState::Preparing { exists, zeroed } = self.journal.slots[index] else { return };
+        self.slot_busy = true;
+        let file = FileId::Journal { shard: self.journal.shard, slot };
+        if !exists {
+            let work = DiskOp::Create { file };
+            return self.disk(OpPurpose::SlotCreate(slot), Urgency::Background, work, out);
+        }
+        let len = (self.journal.file_bytes() - zeroed).min(ZERO_PIECE_BYTES);
+        if len == 0 {
+            let work = DiskOp::Flush { file };
+            return self.disk(OpPurpose::SlotFlush(slot), Urgency::Background, work, out);
+        }
+        let body = WriteBody::zeros(usize::try_from(len).expect("a piece is small"));
+        let work = DiskOp::Write { file, offset: zeroed, body };
+        self.disk(OpPurpose::SlotZero(slot), Urgency::Background, work, out);
+    }
+
+    /// One step of preparing a journal file is done: create, zero piece by piece, flush, sync the directory.
+    fn handle_slot(
+        &mut self,
+        now: Timestamp,
+        purpose: OpPurpose,
+        slot: u16,
+        result: DiskResult,
+        out: &mut Vec<Effect>,
+    ) {
+        use crate::disk::DiskDone;
+        self.slot_busy = false;
+        let state = &mut self.journal.slots[usize::from(slot)];
+        let SlotState::Preparing { exists, zeroed } = state else { return };
+        match (purpose, result) {
+            (OpPurpose::SlotCreate(_), Ok(_)) => *exists = true,
+            (OpPurpose::SlotCreate(_), Err(error)) if error.kind == DiskErrorKind::Exists => *exists = true,
+            (OpPurpose::SlotZero(_), Ok(DiskDone::Written(count))) => {
+                *zeroed += count as u64 / commitlog::BLOCK_BYTES as u64 * commitlog::BLOCK_BYTES as u64;
+            }
+            (OpPurpose::SlotFlush(_), Ok(_)) => {
+                self.slot_busy = true;
+                let work = DiskOp::SyncDir { dir: crate::disk::DirId::Journal(self.journal.shard) };
+                if !self.planted.is(crate::sabotage::Sabotage::NoDirectorySync) {
+                    return self.disk(OpPurpose::SlotSyncDir(slot), Urgency::Background, work, out);
+                }
+                self.slot_busy = false;
+                *state = SlotState::Free;
+            }
+            (OpPurpose::SlotSyncDir(_), Ok(_)) => *state = SlotState::Free,
+            (_, Ok(_)) => {}
+            (_, Err(error)) => return self.handle_background_error(now, "preparing a journal file", error, out),
+        }
+        self.step_fence(out);
+        self.prepare_slot(out);
+    }
+
+    /// A background operation failed: the disk is full, or sick. Appends are refused while it is full; the
+    /// work is tried again later.
+    pub(crate) fn handle_background_error(
+        &mut self,
+        now: Timestamp,
+        doing: &str,
+        error: crate::disk::DiskError,
+        out: &mut Vec<Effect>,
+    ) {
+        self.full_retry_at = Some(now.plus(DurationMs(FULL_RETRY_MS)));
+        out.push(Effect::Notice(format!("{doing}: {error}; trying again in {FULL_RETRY_MS} ms")));
+        if error.kind == DiskErrorKind::NoSpace && !self.storage_full {
+            self.storage_full = true;
+            self.refuse_waiting(&Failure::StorageFull, out);
+        }
+    }
+
+    /// Background work went well: a full disk has room again.
+    pub(crate) fn handle_background_success(&mut self, out: &mut Vec<Effect>) {
+        if std::mem::take(&mut self.storage_full) {
+            out.push(Effect::Notice("the disk has room again: appends are taken".to_owned()));
+        }
+    }
+
+    fn handle_removed(&mut self, result: DiskResult, out: &mut Vec<Effect>) {
+        if let Err(error) = result.as_ref() {
+            if error.kind != DiskErrorKind::NotFound {
+                out.push(Effect::Notice(format!("removing a merged segment: {error}")));
+            }
+        }
+    }
+
+    /// Moves a clean stop on: everything durable, then everything in segments, then the seal.
+    fn step_stop(&mut self, _now: Timestamp, out: &mut Vec<Effect>) {
+        if !self.seal_wanted || self.flying.is_some() || !self.open.is_empty() || !self.waiting.is_empty() {
+            return;
+        }
+        if self.phase == Phase::Serving {
+            self.phase = Phase::Stopping;
+            self.idle_marker_at = None;
+        }
+        if self.phase != Phase::Stopping || self.checkpoint.is_some() || self.merge_job.is_some() {
+            return;
+        }
+        if self.has_dirty_partitions() && !self.storage_full {
+            return self.begin_checkpoint(out);
+        }
+        self.fly(GroupKind::Seal, out);
+    }
+}
+
+fn reply_if_asked(command: &Command, failure: Failure, out: &mut Vec<Effect>) {
+    let to: Option<ReplyTo> = match command {
+        Command::Append(append) => Some(append.to),
+        Command::Read(read) => Some(read.to),
+        Command::Delete { to, .. }
+        | Command::Trim { to, .. }
+        | Command::Describe { to, .. }
+        | Command::ListBuckets { to, .. }
+        | Command::ListStreams { to, .. }
+        | Command::Watch { to, .. }
+        | Command::Stats { to } => Some(*to),
+        Command::Unwatch { .. } | Command::SetTail { .. } => None,
+    };
+    out.extend(to.map(|to| Effect::Reply { to, reply: Reply::Failed(failure) }));
+}

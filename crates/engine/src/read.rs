@@ -1,0 +1,476 @@
+//! Reads: from memory at once, from segments by a small plan that the shell executes.
+//!
+//! A read is a job that walks forward from a sequence number: segments (found by binary search over their
+//! footers), then memory. The reply is emitted in one step with the look at the stream's head, so that
+//! `at_tail` and the deliveries that follow it leave no hole. What cannot be read is told as a gap.
+
+use crate::cache::SegmentKey;
+use crate::command::{Effect, Gap, GapCause, Read, ReadFrom, ReadReply, Reply};
+use crate::disk::{DiskDone, DiskOp, DiskResult, FileId, Urgency};
+use crate::machine::{Engine, OpPurpose};
+use crate::stream::StreamSlot;
+use bytes::Bytes;
+use commitlog::{ChunkAddress, Footer, FooterRebuild, Run, chunk_records, decode_footer};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use types::{Epoch, Record, SeqNum, StreamKey, Timestamp};
+
+/// Most bytes of neighbouring chunks that one disk read fetches.
+const READ_AHEAD_BYTES: u64 = 1 << 20;
+
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    jobs: BTreeMap<u64, ReadJob>,
+    queued: VecDeque<u64>,
+    next: u64,
+    in_flight: usize,
+}
+
+#[derive(Debug)]
+struct ReadJob {
+    read: Read,
+    slot: StreamSlot,
+    epoch: Epoch,
+    /// The sequence number to go on from.
+    next: SeqNum,
+    /// Set until the first event that is not older is found.
+    time_floor: Option<Timestamp>,
+    /// Tell the range between the asked-for and the oldest event as a gap.
+    asked: bool,
+    records: Vec<Record>,
+    bytes: usize,
+    gaps: Vec<Gap>,
+    wait: Wait,
+}
+
+/// What a job waits for.
+#[derive(Debug)]
+enum Wait {
+    Nothing,
+    Footer(u64),
+    Rebuild(u64, Box<FooterRebuild>),
+    Chunks(u64, Vec<Run>),
+}
+
+/// What to do next for a job.
+enum Next {
+    Finish,
+    Disk(DiskOp, Wait),
+    Again,
+}
+
+impl Engine {
+    pub(crate) fn start_read(&mut self, mut read: Read, out: &mut Vec<Effect>) {
+        read.limit = read.limit.min(self.limits.read_events_max);
+        read.bytes_max = read.bytes_max.min(self.limits.read_bytes_max);
+        let Some(slot) = self.catalog.find(&read.stream).filter(|&slot| self.catalog[slot].exists()) else {
+            let to = read.to;
+            return out.push(Effect::Reply { to, reply: Reply::Read(ReadReply::of_nothing()) });
+        };
+        let stream = &self.catalog[slot];
+        let (first, end) = (stream.first, stream.next);
+        let oldest_of = |count: u64| SeqNum(end.0.saturating_sub(count)).max(first);
+        let (next, time_floor, asked) = match read.from {
+            ReadFrom::Newest => (oldest_of(read.limit as u64), None, false),
+            ReadFrom::Seq(seq) => (seq.max(SeqNum::FIRST), None, true),
+            ReadFrom::BeforeLast(back) => (oldest_of(back.saturating_add(1)), None, false),
+            ReadFrom::Time(time) => (first, Some(time), false),
+        };
+        let epoch = stream.epoch;
+        let (records, gaps, wait) = (Vec::new(), Vec::new(), Wait::Nothing);
+        let job = ReadJob { read, slot, epoch, next, time_floor, asked, records, bytes: 0, gaps, wait };
+        let id = self.reads.next;
+        self.reads.next += 1;
+        self.reads.jobs.insert(id, job);
+        self.advance(id, out);
+    }
+
+    /// Takes a job as far as it goes without the disk.
+    fn advance(&mut self, id: u64, out: &mut Vec<Effect>) {
+        let mut job = self.reads.jobs.remove(&id).expect("a job is advanced while it exists");
+        loop {
+            match self.step_read(&mut job) {
+                Next::Again => {}
+                Next::Finish => {
+                    self.finish_read(job, out);
+                    return self.start_queued(out);
+                }
+                Next::Disk(work, wait) => {
+                    let footer = matches!(wait, Wait::Footer(_) | Wait::Rebuild(..));
+                    job.wait = wait;
+                    self.reads.jobs.insert(id, job);
+                    if self.reads.in_flight >= self.limits.reads_in_flight_max {
+                        return self.reads.queued.push_back(id);
+                    }
+                    self.reads.in_flight += 1;
+                    let purpose =
+                        if footer { OpPurpose::ReadFooter(id) } else { OpPurpose::ReadChunk(id) };
+                    return self.disk(purpose, Urgency::Read, work, out);
+                }
+            }
+        }
+    }
+
+    /// A place is free for a read that waited.
+    fn start_queued(&mut self, out: &mut Vec<Effect>) {
+        if self.reads.in_flight < self.limits.reads_in_flight_max {
+            if let Some(id) = self.reads.queued.pop_front() {
+                // Its plan may be stale: it is made again.
+                self.advance(id, out);
+            }
+        }
+    }
+
+    fn step_read(&mut self, job: &mut ReadJob) -> Next {
+        let stream = match self.catalog.slot(job.slot.0) {
+            Some(stream) if stream.key == job.read.stream && stream.epoch == job.epoch => stream,
+            _ => return Next::Finish,
+        };
+        if job.next < stream.first {
+            if job.asked {
+                job.tell_gap(stream.first, GapCause::Trimmed);
+            }
+            job.next = stream.first;
+            return Next::Again;
+        }
+        let memory_from = stream.memory_from();
+        if job.is_full() || job.next >= stream.next {
+            return Next::Finish;
+        }
+        let floor_in_memory = job.time_floor.is_some_and(|floor| {
+            let front = stream.active.as_ref().and_then(|active| active.records.front());
+            front.is_some_and(|record| record.time() < floor)
+        });
+        if job.next >= memory_from || floor_in_memory {
+            self.read_memory(job);
+            return Next::Finish;
+        }
+        self.step_disk(job, memory_from)
+    }
+
+    fn read_memory(&self, job: &mut ReadJob) {
+        let Some(active) = &self.catalog[job.slot].active else { return };
+        let from = match job.time_floor.take() {
+            Some(floor) => active.records.partition_point(|record| record.time() < floor),
+            None => active.position_of(job.next),
+        };
+        if job.records.is_empty() && job.gaps.is_empty() && !job.asked {
+            if let Some(record) = active.records.get(from) {
+                job.next = record.seq();
+            }
+        }
+        for record in active.records.range(from..) {
+            if job.is_full() {
+                return;
+            }
+            job.take(record.clone());
+        }
+    }
+
+    /// One step among the segments: finds the segment that holds the job's place.
+    fn step_disk(&mut self, job: &mut ReadJob, memory_from: SeqNum) -> Next {
+        let stream = &self.catalog[job.slot];
+        let partition = stream.partition;
+        let segments: Vec<u32> = stream.segments.as_slice().to_vec();
+        let (mut low, mut high) = (0, segments.len());
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            let ordinal = u64::from(segments[middle]);
+            let footer = match self.footer_of(partition, ordinal) {
+                Ok(footer) => footer,
+                Err(next) => return next,
+            };
+            let runs = runs_of(&footer, &job.read.stream, job.epoch);
+            if runs.last().is_none_or(|run| job.is_before(run)) { low = middle + 1 } else { high = middle }
+        }
+        let Some(&ordinal) = segments.get(low) else {
+            job.pass_to(memory_from);
+            return Next::Again;
+        };
+        let ordinal = u64::from(ordinal);
+        let footer = match self.footer_of(partition, ordinal) {
+            Ok(footer) => footer,
+            Err(next) => return next,
+        };
+        let runs = runs_of(&footer, &job.read.stream, job.epoch);
+        let at = runs.partition_point(|run| job.is_before(run));
+        let run = runs[at];
+        if run.first_seq >= memory_from {
+            job.pass_to(memory_from);
+            return Next::Again;
+        }
+        if let Some(chunk) = self.chunks.get((partition, ordinal), run.chunk_offset) {
+            self.take_chunk(job, (partition, ordinal), &run, &chunk);
+            return Next::Again;
+        }
+        let wanted = job.read_ahead(&runs[at..]);
+        let offset = wanted[0].chunk_offset;
+        let last = wanted.last().expect("at least one run is wanted");
+        let len = last.chunk_offset + u64::from(last.chunk_len) - offset;
+        let file = FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
+        let len = usize::try_from(len).expect("a read ahead is bounded");
+        Next::Disk(DiskOp::Read { file, offset, len }, Wait::Chunks(ordinal, wanted))
+    }
+
+    /// The footer of a segment, or the disk read that fetches it.
+    fn footer_of(&mut self, partition: u16, ordinal: u64) -> Result<Rc<Footer>, Next> {
+        if let Some(footer) = self.footers.get((partition, ordinal)) {
+            return Ok(footer);
+        }
+        let entry = &self.partitions[usize::from(partition)];
+        let file = FileId::Segment { partition: entry.id, ordinal };
+        let segment = entry.segment(ordinal).expect("a stream names segments of its partition");
+        let (offset, len) = (segment.trailer.footer_offset, segment.trailer.footer_len);
+        let len = usize::try_from(len).expect("a footer fits memory");
+        Err(Next::Disk(DiskOp::Read { file, offset, len }, Wait::Footer(ordinal)))
+    }
+
+    pub(crate) fn handle_footer_read(&mut self, id: u64, result: DiskResult, out: &mut Vec<Effect>) {
+        self.reads.in_flight -= 1;
+        let job = self.reads.jobs.get_mut(&id).expect("a read belongs to a job");
+        let partition = self.catalog.slot(job.slot.0).map(|stream| stream.partition);
+        let wait = std::mem::replace(&mut job.wait, Wait::Nothing);
+        let Some(partition) = partition else { return self.advance(id, out) };
+        match wait {
+            Wait::Footer(ordinal) => self.take_footer(id, (partition, ordinal), result, out),
+            Wait::Rebuild(ordinal, rebuild) => {
+                self.step_rebuild(id, (partition, ordinal), rebuild, Some(result), out);
+            }
+            Wait::Nothing | Wait::Chunks(..) => unreachable!("a footer was waited for"),
+        }
+    }
+
+    fn take_footer(&mut self, id: u64, key: SegmentKey, result: DiskResult, out: &mut Vec<Effect>) {
+        let Some(segment) = self.partitions[usize::from(key.0)].segment(key.1).cloned() else {
+            return self.advance(id, out);
+        };
+        if let Ok(DiskDone::Bytes(bytes)) = result {
+            if let Ok(footer) = decode_footer(&bytes, &segment.trailer) {
+                self.footers.insert(key, Rc::new(footer), bytes.len());
+                return self.advance(id, out);
+            }
+        }
+        let file = FileId::Segment { partition: segment.trailer.meta.partition, ordinal: key.1 };
+        out.push(Effect::Notice(format!("the index of {file} is damaged: rebuilding it from the events")));
+        let rebuild = FooterRebuild::new(segment.trailer.meta, segment.len, Some(&segment.trailer));
+        self.step_rebuild(id, key, Box::new(rebuild), None, out);
+    }
+
+    fn step_rebuild(
+        &mut self,
+        id: u64,
+        key: SegmentKey,
+        mut rebuild: Box<FooterRebuild>,
+        result: Option<DiskResult>,
+        out: &mut Vec<Effect>,
+    ) {
+        match result {
+            Some(Ok(DiskDone::Bytes(bytes))) => rebuild.handle_read(&bytes),
+            Some(_) => rebuild.handle_unreadable(),
+            None => {}
+        }
+        let partition = &mut self.partitions[usize::from(key.0)];
+        let file = FileId::Segment { partition: partition.id, ordinal: key.1 };
+        if let (Some(range), true) = (rebuild.wanted(), partition.segment(key.1).is_some()) {
+            let work = DiskOp::Read { file, offset: range.offset, len: range.len };
+            self.reads.jobs.get_mut(&id).expect("the job waits").wait = Wait::Rebuild(key.1, rebuild);
+            self.reads.in_flight += 1;
+            return self.disk(OpPurpose::ReadFooter(id), Urgency::Read, work, out);
+        }
+        if let Some(segment) = partition.segment_mut(key.1) {
+            segment.damaged = true;
+            let (footer, damaged) = rebuild.finish();
+            self.stats.damaged_ranges += damaged.len() as u64;
+            self.footers.pin(key, Rc::new(footer));
+        }
+        self.advance(id, out);
+    }
+
+    pub(crate) fn handle_chunk_read(&mut self, id: u64, result: DiskResult, out: &mut Vec<Effect>) {
+        self.reads.in_flight -= 1;
+        let mut job = self.reads.jobs.remove(&id).expect("a read belongs to a job");
+        let Wait::Chunks(ordinal, runs) = std::mem::replace(&mut job.wait, Wait::Nothing) else {
+            unreachable!("chunks were waited for")
+        };
+        let partition = self.catalog.slot(job.slot.0).map(|stream| stream.partition);
+        let present = partition.filter(|&p| self.partitions[usize::from(p)].segment(ordinal).is_some());
+        if let Some(partition) = present {
+            let key = (partition, ordinal);
+            match result {
+                Ok(DiskDone::Bytes(bytes)) => self.take_chunks(&mut job, key, &runs, &bytes),
+                // One bad block fails the whole read: the chunks are asked for one by one.
+                _ if runs.len() > 1 => {
+                    let (slot, wanted) = (job.slot, vec![runs[0]]);
+                    let file = FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
+                    let (offset, len) = (runs[0].chunk_offset, runs[0].chunk_len as usize);
+                    job.wait = Wait::Chunks(ordinal, wanted);
+                    debug_assert_eq!(job.slot, slot);
+                    self.reads.jobs.insert(id, job);
+                    self.reads.in_flight += 1;
+                    let work = DiskOp::Read { file, offset, len };
+                    return self.disk(OpPurpose::ReadChunk(id), Urgency::Read, work, out);
+                }
+                _ => self.lose_run(&mut job, key, &runs[0]),
+            }
+        }
+        self.reads.jobs.insert(id, job);
+        self.advance(id, out);
+    }
+
+    fn take_chunks(&mut self, job: &mut ReadJob, key: SegmentKey, runs: &[Run], bytes: &Bytes) {
+        let base = runs[0].chunk_offset;
+        if let [run] = runs {
+            self.chunks.insert(key, run.chunk_offset, bytes.clone());
+        }
+        for run in runs {
+            let at = usize::try_from(run.chunk_offset - base).expect("a read ahead is bounded");
+            let end = (at + run.chunk_len as usize).min(bytes.len());
+            self.take_chunk(job, key, run, &bytes.slice(at.min(end)..end));
+        }
+    }
+
+    /// Takes the stream's records out of one chunk, or tells that they are damaged.
+    fn take_chunk(&mut self, job: &mut ReadJob, key: SegmentKey, run: &Run, chunk: &Bytes) {
+        if job.is_full() || job.next > run.last_seq {
+            return;
+        }
+        let address = ChunkAddress {
+            directory_id: self.directory_id,
+            partition: self.partitions[usize::from(key.0)].id,
+            ordinal: key.1,
+            offset: run.chunk_offset,
+        };
+        let wanted = job.read.limit - job.records.len();
+        let events_max = if job.time_floor.is_some() { usize::MAX } else { wanted };
+        let from = job.next;
+        let stream: &StreamKey = &job.read.stream;
+        match chunk_records(chunk, &address, stream, job.epoch, from, events_max) {
+            Ok(records) => {
+                for record in records {
+                    if job.is_full() {
+                        return;
+                    }
+                    job.take(record);
+                }
+            }
+            Err(_) => self.lose_run(job, key, run),
+        }
+    }
+
+    fn lose_run(&mut self, job: &mut ReadJob, key: SegmentKey, run: &Run) {
+        self.stats.damaged_ranges += 1;
+        if let Some(segment) = self.partitions[usize::from(key.0)].segment_mut(key.1) {
+            segment.damaged = true;
+        }
+        job.time_floor = None;
+        job.next = job.next.max(run.first_seq);
+        job.tell_gap(run.last_seq.next(), GapCause::Damaged);
+        job.next = run.last_seq.next();
+    }
+
+    fn finish_read(&mut self, job: ReadJob, out: &mut Vec<Effect>) {
+        self.stats.events_read += job.records.len() as u64;
+        let stream = self.catalog.slot(job.slot.0).filter(|stream| stream.key == job.read.stream);
+        let same = stream.filter(|stream| stream.epoch == job.epoch);
+        let reply = ReadReply {
+            records: job.records,
+            epoch: job.epoch,
+            first: same.map_or(SeqNum::FIRST, |stream| stream.first),
+            last: same.map_or(SeqNum::ZERO, |stream| stream.last()),
+            gaps: job.gaps,
+            next: same.map_or(job.next, |stream| job.next.min(stream.next)),
+            at_tail: same.is_some_and(|stream| job.next >= stream.next),
+        };
+        out.push(Effect::Reply { to: job.read.to, reply: Reply::Read(reply) });
+    }
+}
+
+fn runs_of<'a>(footer: &'a Footer, key: &StreamKey, epoch: Epoch) -> &'a [Run] {
+    footer.stream(key, epoch).map_or(&[], |stream| &stream.runs)
+}
+
+impl ReadJob {
+    fn is_full(&self) -> bool {
+        self.records.len() >= self.read.limit
+            || (!self.records.is_empty() && self.bytes >= self.read.bytes_max)
+    }
+
+    /// Whether everything in `run` lies before the job's place.
+    fn is_before(&self, run: &Run) -> bool {
+        match self.time_floor {
+            Some(floor) => run.last_time < floor,
+            None => run.last_seq < self.next,
+        }
+    }
+
+    /// Neighbouring chunks that this job will want, fetched by one read.
+    fn read_ahead(&self, runs: &[Run]) -> Vec<Run> {
+        let mut wanted = vec![runs[0]];
+        let mut bytes = self.bytes + runs[0].bytes as usize;
+        let events_left = (self.read.limit - self.records.len()) as u64;
+        for run in &runs[1..] {
+            let last = wanted.last().expect("never empty");
+            let end = last.chunk_offset + u64::from(last.chunk_len);
+            let covered = last.last_seq.next().since(self.next);
+            let whole = end + u64::from(run.chunk_len) - wanted[0].chunk_offset;
+            let enough = bytes >= self.read.bytes_max || covered >= events_left;
+            if enough || run.chunk_offset != end || whole > READ_AHEAD_BYTES {
+                break;
+            }
+            bytes += run.bytes as usize;
+            wanted.push(*run);
+        }
+        wanted
+    }
+
+    fn take(&mut self, record: Record) {
+        if self.time_floor.is_some_and(|floor| record.time() < floor) {
+            self.next = record.seq().next();
+            return;
+        }
+        if self.time_floor.take().is_some() {
+            self.next = record.seq();
+        }
+        if record.seq() > self.next {
+            self.tell_gap(record.seq(), GapCause::Damaged);
+        }
+        self.next = record.seq().next();
+        self.bytes += record.payload().len();
+        self.records.push(record);
+    }
+
+    /// Nothing is left on disk before `seq`.
+    fn pass_to(&mut self, seq: SeqNum) {
+        if self.time_floor.is_none() {
+            self.tell_gap(seq, GapCause::Damaged);
+        }
+        self.next = seq;
+    }
+
+    /// The numbers from here to before `until` will not come.
+    fn tell_gap(&mut self, until: SeqNum, cause: GapCause) {
+        let (from, to) = (self.next, until.previous());
+        if from > to {
+            return;
+        }
+        match self.gaps.last_mut() {
+            Some(last) if last.cause == cause && last.to.next() == from => last.to = to,
+            _ => self.gaps.push(Gap { from, to, cause }),
+        }
+    }
+}
+
+impl ReadReply {
+    /// What a stream that does not exist gives.
+    pub fn of_nothing() -> ReadReply {
+        ReadReply {
+            records: Vec::new(),
+            epoch: Epoch(0),
+            first: SeqNum::FIRST,
+            last: SeqNum::ZERO,
+            gaps: Vec::new(),
+            next: SeqNum::FIRST,
+            at_tail: true,
+        }
+    }
+}

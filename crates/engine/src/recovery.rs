@@ -1,0 +1,381 @@
+//! From a disk to an engine: one recovery per shard.
+//!
+//! Flush, load partitions and journals side by side, judge the journal, replay what segments do not hold,
+//! report; after the new epoch is durable, write the fence. Only then is the engine handed out. Recovery
+//! writes only to new places, and a crash inside it restarts it.
+
+use crate::command::Effect;
+use crate::commit::{Change, SealedBatch};
+use crate::disk::{DirId, DiskOp, DiskResult, FileId, OpId, Urgency};
+use crate::machine::{Engine, Phase};
+use crate::plan::{ShardPlan, ShardReport};
+use crate::recover_journal::{JournalLoad, JournalStep, LoadedFile};
+use crate::recover_partition::{LoadStep, LoadedPartition, PartitionLoad};
+use crate::refusal::Refusal;
+use crate::sabotage::Sabotage;
+use commitlog::{FileScan, JournalMark, JournalRefusal, Place, Rules, Verdict, judge};
+use std::collections::BTreeMap;
+use types::{Limits, ServerEpoch, ShardId, Timestamp};
+
+/// A shard that is not an engine yet.
+#[derive(Debug)]
+pub struct Recovery {
+    pub(crate) plan: ShardPlan,
+    limits: Limits,
+    stage: Stage,
+    ops: BTreeMap<OpId, Loader>,
+    next_op: u64,
+    partitions: BTreeMap<usize, PartitionLoad>,
+    partitions_loaded: BTreeMap<usize, LoadedPartition>,
+    journals: BTreeMap<u16, JournalLoad>,
+    journals_loaded: BTreeMap<u16, Vec<LoadedFile>>,
+    report: Option<Result<ShardReport, Refusal>>,
+    engine: Option<Box<Engine>>,
+    refusal: Option<Refusal>,
+    pub(crate) events_replayed: u64,
+    pub(crate) notices: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Begin,
+    /// The parent folders' entries are made durable.
+    SyncParents(u8),
+    Loading,
+    /// Journals of another layout are folded into segments.
+    Folding,
+    Reported,
+    Arming,
+    Done,
+    Refused,
+}
+
+/// Whose operation it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loader {
+    Parents,
+    Partition(usize),
+    Journal(u16),
+}
+
+impl Recovery {
+    /// A recovery that has not begun.
+    pub fn new(plan: ShardPlan, limits: Limits) -> Recovery {
+        Recovery {
+            plan,
+            limits,
+            stage: Stage::Begin,
+            ops: BTreeMap::new(),
+            next_op: 1,
+            partitions: BTreeMap::new(),
+            partitions_loaded: BTreeMap::new(),
+            journals: BTreeMap::new(),
+            journals_loaded: BTreeMap::new(),
+            report: None,
+            engine: None,
+            refusal: None,
+            events_replayed: 0,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Begins.
+    pub fn handle_start(&mut self, out: &mut Vec<Effect>) {
+        assert_eq!(self.stage, Stage::Begin);
+        self.stage = Stage::SyncParents(0);
+        self.ask(Loader::Parents, DiskOp::MakeDir { dir: DirId::Journals }, out);
+    }
+
+    /// An operation is done.
+    pub fn handle_disk(&mut self, now: Timestamp, op: OpId, result: DiskResult, out: &mut Vec<Effect>) {
+        if let Some(engine) = &mut self.engine {
+            engine.handle_disk(now, op, result, out);
+            return self.after_engine(now, out);
+        }
+        let loader = self.ops.remove(&op).expect("each operation is answered once");
+        if self.stage == Stage::Refused {
+            return;
+        }
+        match loader {
+            Loader::Parents => self.after_parents(result, out),
+            Loader::Partition(at) => {
+                let load = self.partitions.get_mut(&at).expect("a load under way");
+                match load.handle_disk(result) {
+                    LoadStep::Disk(work) => self.ask(loader, work, out),
+                    LoadStep::Loaded(loaded) => {
+                        self.partitions.remove(&at);
+                        self.partitions_loaded.insert(at, loaded);
+                    }
+                    LoadStep::Refused(refusal) => self.refuse(refusal),
+                }
+            }
+            Loader::Journal(shard) => {
+                let load = self.journals.get_mut(&shard).expect("a load under way");
+                match load.handle_disk(result) {
+                    JournalStep::Disk(work) => self.ask(loader, work, out),
+                    JournalStep::Loaded => {
+                        let load = self.journals.remove(&shard).expect("a load under way");
+                        self.journals_loaded.insert(load.shard().0, load.loaded);
+                    }
+                    JournalStep::Refused(refusal) => self.refuse(refusal),
+                }
+            }
+        }
+        self.after_load(now, out);
+    }
+
+    /// Background work of the engine that is being folded: call while it wants turns.
+    pub fn handle_turn(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if let (Stage::Folding, Some(engine)) = (self.stage, &mut self.engine) {
+            engine.fold_turn(out);
+            self.after_engine(now, out);
+        }
+    }
+
+    /// Whether [`Self::handle_turn`] has something to do at once.
+    pub fn wants_turn(&self) -> bool {
+        self.stage == Stage::Folding && self.engine.as_ref().is_some_and(|engine| engine.checkpoint_can_step())
+    }
+
+    /// What was found, once: the shard waits for [`Self::handle_epoch`].
+    pub fn take_report(&mut self) -> Option<Result<ShardReport, Refusal>> {
+        self.report.take()
+    }
+
+    /// The new epoch is durable: writes the fence.
+    pub fn handle_epoch(&mut self, epoch: ServerEpoch, out: &mut Vec<Effect>) {
+        assert_eq!(self.stage, Stage::Reported);
+        self.stage = Stage::Arming;
+        self.engine.as_mut().expect("recovered").arm(epoch, out);
+        self.check_armed(out);
+    }
+
+    /// The engine, once, when it serves.
+    pub fn take_engine(&mut self) -> Option<Result<Engine, Refusal>> {
+        match self.stage {
+            Stage::Done => self.engine.take().map(|engine| Ok(*engine)),
+            Stage::Refused => self.refusal.take().map(Err),
+            _ => None,
+        }
+    }
+
+    fn ask(&mut self, loader: Loader, work: DiskOp, out: &mut Vec<Effect>) {
+        let op = OpId(self.next_op);
+        self.next_op += 1;
+        self.ops.insert(op, loader);
+        out.push(Effect::Disk { op, urgency: Urgency::Commit, work });
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        self.stage = Stage::Refused;
+        self.refusal = Some(refusal.clone());
+        self.report = Some(Err(refusal));
+    }
+
+    /// The folders above the shard's own are made, and their entries made durable.
+    fn after_parents(&mut self, result: DiskResult, out: &mut Vec<Effect>) {
+        if let Err(error) = result {
+            return self.refuse(Refusal::new(
+                "directory-io",
+                format!("the folders of the data directory cannot be made: {error}"),
+                "check its permissions and the free space",
+            ));
+        }
+        let Stage::SyncParents(step) = self.stage else { unreachable!("asked in this stage only") };
+        self.stage = Stage::SyncParents(step + 1);
+        match step {
+            0 => self.ask(Loader::Parents, DiskOp::MakeDir { dir: DirId::Partitions }, out),
+            1 if self.flushes() => self.ask(Loader::Parents, DiskOp::SyncDir { dir: DirId::Root }, out),
+            _ => self.load_all(out),
+        }
+    }
+
+    fn flushes(&self) -> bool {
+        self.plan.sabotage != Sabotage::NoFlushInRecovery
+    }
+
+    fn load_all(&mut self, out: &mut Vec<Effect>) {
+        self.stage = Stage::Loading;
+        for (at, id) in self.plan.partitions.clone().into_iter().enumerate() {
+            let (load, work) = PartitionLoad::start(id, self.plan.directory_id, self.flushes());
+            self.partitions.insert(at, load);
+            self.ask(Loader::Partition(at), work, out);
+        }
+        let before = if self.plan.layout_changed() { self.plan.shards_before } else { 0 };
+        let mut shards: Vec<u16> = (0..before).collect();
+        if !shards.contains(&self.plan.shard.0) {
+            shards.push(self.plan.shard.0);
+        }
+        for shard in shards {
+            let (load, work) = JournalLoad::start(ShardId(shard), self.flushes());
+            self.journals.insert(shard, load);
+            self.ask(Loader::Journal(shard), work, out);
+        }
+    }
+
+    fn after_load(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.stage != Stage::Loading || !self.partitions.is_empty() || !self.journals.is_empty() {
+            return;
+        }
+        match self.rebuild(now) {
+            Ok(engine) => self.engine = Some(Box::new(engine)),
+            Err(refusal) => return self.refuse(refusal),
+        }
+        self.journals_loaded.clear();
+        let engine = self.engine.as_mut().expect("just set");
+        engine.continue_ops_from(self.next_op);
+        if self.plan.layout_changed() {
+            self.stage = Stage::Folding;
+            engine.begin_fold(out);
+            return self.after_engine(now, out);
+        }
+        self.make_report();
+    }
+
+    /// Judges, loads the segments' streams, replays.
+    fn rebuild(&mut self, now: Timestamp) -> Result<Engine, Refusal> {
+        let mut engine = Engine::new(&self.plan, self.limits.clone());
+        for (at, loaded) in std::mem::take(&mut self.partitions_loaded) {
+            engine.restore_partition(at, loaded, &mut self.notices);
+        }
+        let own = self.plan.shard.0;
+        let own_files = self.journals_loaded.remove(&own).unwrap_or_default();
+        let own_scans = self.scan(&own_files);
+        if self.plan.layout_changed() {
+            for shard in 0..self.plan.shards_before {
+                let files = if shard == own {
+                    None
+                } else {
+                    Some(self.journals_loaded.remove(&shard).unwrap_or_default())
+                };
+                let scans = files.as_ref().map(|files| self.scan(files));
+                let files = files.as_ref().unwrap_or(&own_files);
+                let verdict = self.judge(shard, files, scans.as_ref().unwrap_or(&own_scans))?;
+                self.replay(now, &mut engine, &verdict, files)?;
+            }
+            engine.journal_of_new_layout(&own_scans, &lengths(&own_files));
+        } else {
+            let verdict = self.judge(own, &own_files, &own_scans)?;
+            self.replay(now, &mut engine, &verdict, &own_files)?;
+            let last = |slot: u16| last_group(&own_scans, slot);
+            let files: Vec<(u64, Option<u64>)> =
+                lengths(&own_files).iter().map(|&(slot, len)| (len, last(slot))).collect();
+            engine.journal.restore(&verdict.tail, verdict.replay_from, &files);
+        }
+        engine.finish_replay();
+        Ok(engine)
+    }
+
+    fn scan(&self, files: &[LoadedFile]) -> Vec<(u16, FileScan)> {
+        files.iter().map(|loaded| (loaded.file.slot, loaded.file.scan(self.plan.directory_id))).collect()
+    }
+
+    fn judge(&self, shard: u16, files: &[LoadedFile], scans: &[(u16, FileScan)]) -> Result<Verdict, Refusal> {
+        let mark = self.plan.marks.get(usize::from(shard)).copied();
+        let mark = JournalMark {
+            durable: mark.map_or(0, |mark| mark.durable),
+            replay_from: mark.map_or(1, |mark| mark.replay_from),
+            slots: mark.map_or(0, |mark| mark.slots),
+            epoch: self.plan.epoch_before,
+        };
+        let sabotage = self.plan.sabotage;
+        let rules = Rules {
+            chain: sabotage != Sabotage::NoChain,
+            durable_upto: sabotage != Sabotage::NoDurableUpto,
+        };
+        let place = |slot: u16, offset: u64| {
+            let file = files.iter().find(|loaded| loaded.file.slot == slot);
+            file.map_or(Place::Blank, |loaded| loaded.file.place(offset))
+        };
+        judge(scans, mark, rules, &place).map_err(|refusal| journal_refusal(ShardId(shard), &refusal))
+    }
+
+    fn after_engine(&mut self, _now: Timestamp, out: &mut Vec<Effect>) {
+        let engine = self.engine.as_mut().expect("an engine is being prepared");
+        if engine.is_failed() {
+            return self.refuse(Refusal::new(
+                "fence-failed",
+                "the journal could not be written while starting",
+                "check the disk's health and the free space, then start again",
+            ));
+        }
+        if self.stage == Stage::Folding {
+            if engine.storage_full {
+                return self.refuse(Refusal::new(
+                    "storage-full",
+                    "no room to fold the journals of the former number of cores into segments",
+                    "free some space, or start with the former number of cores",
+                ));
+            }
+            engine.step_checkpoint(out);
+            if engine.checkpoint.is_none() && !engine.has_dirty_partitions() {
+                self.make_report();
+            }
+            return;
+        }
+        self.check_armed(out);
+    }
+
+    fn check_armed(&mut self, _out: &mut [Effect]) {
+        let engine = self.engine.as_ref().expect("an engine is being armed");
+        if self.stage == Stage::Arming && engine.phase == Phase::Serving {
+            self.stage = Stage::Done;
+        }
+    }
+
+    fn make_report(&mut self) {
+        self.stage = Stage::Reported;
+        let engine = self.engine.as_ref().expect("recovered");
+        self.report = Some(Ok(ShardReport {
+            shard: self.plan.shard,
+            mark: engine.mark(),
+            events_replayed: self.events_replayed,
+            streams: engine.catalog.existing().count() as u64,
+            notices: std::mem::take(&mut self.notices),
+        }));
+    }
+}
+
+/// Length of each file by slot, up to the first hole: the ring is dense, and what lies behind a hole is
+/// from a preparation that a crash cut short.
+fn lengths(files: &[LoadedFile]) -> Vec<(u16, u64)> {
+    let dense = files.iter().enumerate().take_while(|(at, loaded)| *at == usize::from(loaded.file.slot));
+    dense.map(|(_, loaded)| (loaded.file.slot, loaded.len)).collect()
+}
+
+/// The highest group number in a file.
+pub(crate) fn last_group(scans: &[(u16, FileScan)], slot: u16) -> Option<u64> {
+    let scan = &scans.iter().find(|(found, _)| *found == slot)?.1;
+    scan.groups.iter().map(|group| group.header.number).max()
+}
+
+fn journal_refusal(shard: ShardId, refusal: &JournalRefusal) -> Refusal {
+    let at = |slot: u16| FileId::Journal { shard, slot };
+    let salvage = "copy out what is good with `millrace inspect --salvage DIR OUT`, or restore the whole \
+                   directory from one backup";
+    let text = refusal.to_string();
+    match *refusal {
+        JournalRefusal::MissingFile { slot } => {
+            Refusal::new("journal-missing", text, salvage).at(at(slot), None)
+        }
+        JournalRefusal::Misplaced { found, .. } => {
+            Refusal::new("journal-misplaced", text, salvage).at(at(found.0), Some(found.1))
+        }
+        JournalRefusal::BeyondEnd { .. } => Refusal::new("journal-beyond-end", text, salvage),
+        JournalRefusal::Foreign { at: place } => {
+            Refusal::new("journal-foreign", text, salvage).at(at(place.0), Some(place.1))
+        }
+        JournalRefusal::Unknown { at: place, .. } => {
+            let next = "the directory was written by a newer program: use that one";
+            Refusal::new("journal-unknown", text, next).at(at(place.0), Some(place.1))
+        }
+        JournalRefusal::EpochBehind { .. } => {
+            Refusal::new("epoch-behind", text, salvage).at(FileId::Epoch, Some(0))
+        }
+    }
+}
+
+/// A replayed batch, ready to be applied.
+pub(crate) fn sealed(partition: usize, header: commitlog::BatchHeader, change: Change) -> SealedBatch {
+    SealedBatch { partition, header, change }
+}
