@@ -12,11 +12,7 @@ use crate::wire::Put;
 use bytes::Bytes;
 use types::ServerEpoch;
 
-const KIND: FrameKind = FrameKind {
-    part: FilePart::EpochSlot,
-    magic: *b"MR.EPOCH",
-    version: 1,
-};
+const KIND: FrameKind = FrameKind { part: FilePart::EpochSlot, magic: *b"MR.EPOCH", version: 1 };
 const SHARD_BYTES: usize = 18;
 
 /// Bytes of one slot; slot n starts at byte n * 4096 of the file.
@@ -67,20 +63,9 @@ impl EpochMark {
     /// # Panics
     /// When there are more than [`EPOCH_SHARDS_MAX`] shards or the counts disagree.
     pub fn encode(&self) -> Bytes {
-        assert!(
-            self.shards.len() <= EPOCH_SHARDS_MAX,
-            "{} shards do not fit a slot",
-            self.shards.len()
-        );
-        assert_eq!(
-            usize::from(self.shard_count),
-            self.shards.len(),
-            "one mark per shard"
-        );
-        assert!(
-            self.generation >= 1 && self.epoch.0 >= 1,
-            "generation and epoch count from 1"
-        );
+        assert!(self.shards.len() <= EPOCH_SHARDS_MAX, "{} shards do not fit a slot", self.shards.len());
+        assert_eq!(usize::from(self.shard_count), self.shards.len(), "one mark per shard");
+        assert!(self.generation >= 1 && self.epoch.0 >= 1, "generation and epoch count from 1");
         let mut out = KIND.begin();
         out.put_u128(self.directory_id);
         out.put_u64(self.generation);
@@ -109,12 +94,7 @@ impl EpochMark {
         fields.require(epoch >= 1, "epoch", "must be at least 1", epoch)?;
         let clean = fields.flag("clean")?;
         let count = fields.count("shard count", SHARD_BYTES)?;
-        fields.require(
-            count <= EPOCH_SHARDS_MAX,
-            "shard count",
-            "must be at most 200",
-            count as u64,
-        )?;
+        fields.require(count <= EPOCH_SHARDS_MAX, "shard count", "must be at most 200", count as u64)?;
         let mut shards = Vec::with_capacity(count);
         for _ in 0..count {
             shards.push(ShardMark {
@@ -125,14 +105,7 @@ impl EpochMark {
         }
         fields.end()?;
         let shard_count = u16::try_from(count).expect("at most 200");
-        Ok(EpochMark {
-            directory_id,
-            generation,
-            epoch: ServerEpoch(epoch),
-            shard_count,
-            clean,
-            shards,
-        })
+        Ok(EpochMark { directory_id, generation, epoch: ServerEpoch(epoch), shard_count, clean, shards })
     }
 
     /// Reads one of the two slots (no bytes: no file, or a file that ends before it) and checks that it
@@ -141,12 +114,7 @@ impl EpochMark {
         let block = &bytes[..bytes.len().min(EPOCH_SLOT_BYTES)];
         read_slot(FilePart::EpochSlot, block, slot, |bytes| {
             let mark = EpochMark::decode(bytes)?;
-            check_place(
-                FilePart::EpochSlot,
-                PlaceField::DirectoryId,
-                directory_id,
-                mark.directory_id,
-            )?;
+            check_place(FilePart::EpochSlot, PlaceField::DirectoryId, directory_id, mark.directory_id)?;
             Ok(mark)
         })
     }
@@ -175,11 +143,7 @@ mod tests {
                 clean,
                 shards: shards
                     .into_iter()
-                    .map(|(durable, replay_from, slots)| ShardMark {
-                        durable,
-                        replay_from,
-                        slots,
-                    })
+                    .map(|(durable, replay_from, slots)| ShardMark { durable, replay_from, slots })
                     .collect(),
             },
         )
@@ -241,14 +205,8 @@ mod tests {
         };
         let bytes = mark.encode();
         assert_eq!(EpochMark::read_slot(&bytes, 1, 7), Slot::Sound(mark));
-        for wrong in [
-            EpochMark::read_slot(&bytes, 0, 7),
-            EpochMark::read_slot(&bytes, 1, 8),
-        ] {
-            assert!(
-                matches!(wrong, Slot::Damaged(FormatError::Foreign(_))),
-                "{wrong:?}"
-            );
+        for wrong in [EpochMark::read_slot(&bytes, 0, 7), EpochMark::read_slot(&bytes, 1, 8)] {
+            assert!(matches!(wrong, Slot::Damaged(FormatError::Foreign(_))), "{wrong:?}");
         }
     }
 }

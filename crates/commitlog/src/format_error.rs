@@ -179,47 +179,25 @@ impl fmt::Display for FormatError {
                 write!(f, "no {part} here: it begins with \"{}\"", found.escape_ascii())
             }
             FormatError::Version(UnknownVersion { part, known, found }) => {
-                write!(
-                    f,
-                    "{part} has format version {found}, this build knows version {known}"
-                )
+                write!(f, "{part} has format version {found}, this build knows version {known}")
             }
-            FormatError::Checksum(WrongChecksum {
-                part,
-                covers,
-                stored,
-                computed,
-            }) => write!(
+            FormatError::Checksum(WrongChecksum { part, covers, stored, computed }) => write!(
                 f,
                 "{part} fails its checksum: {covers} has {computed:08x}, the file says {stored:08x}"
             ),
             FormatError::Foreign(foreign) => foreign.fmt(f),
-            FormatError::Field(BadField {
-                part,
-                field,
-                at,
-                rule,
-                found: None,
-            }) => {
+            FormatError::Field(BadField { part, field, at, rule, found: None }) => {
                 write!(f, "{part}: {field} before byte {at} {rule}")
             }
-            FormatError::Field(BadField {
-                part,
-                field,
-                at,
-                rule,
-                found: Some(found),
-            }) => {
+            FormatError::Field(BadField { part, field, at, rule, found: Some(found) }) => {
                 write!(f, "{part}: {field} before byte {at} {rule}, and is {found}")
             }
             FormatError::Record(BadRecord { at, error }) => {
                 write!(f, "segment chunk: at byte {at}: {error}")
             }
             FormatError::Features(UnknownFeatures { bits, writer_version }) => {
-                let names: Vec<String> = (0..64)
-                    .filter(|bit| bits >> bit & 1 == 1)
-                    .map(|bit| bit.to_string())
-                    .collect();
+                let names: Vec<String> =
+                    (0..64).filter(|bit| bits >> bit & 1 == 1).map(|bit| bit.to_string()).collect();
                 write!(
                     f,
                     "the data directory was written by version {writer_version} and needs features that this \
@@ -234,19 +212,11 @@ impl fmt::Display for FormatError {
 
 impl fmt::Display for ForeignPart {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ForeignPart {
-            part,
-            field,
-            expected,
-            found,
-        } = self;
+        let ForeignPart { part, field, expected, found } = self;
         write!(f, "{part} belongs elsewhere: ")?;
         match field {
             PlaceField::DirectoryId => {
-                write!(
-                    f,
-                    "it is of data directory {found:032x}, this one is {expected:032x}"
-                )
+                write!(f, "it is of data directory {found:032x}, this one is {expected:032x}")
             }
             PlaceField::Partition => write!(f, "it is of partition {found}, expected {expected}"),
             PlaceField::Ordinal => write!(f, "it is of segment {found}, expected {expected}"),
@@ -275,12 +245,7 @@ pub(crate) fn check_place(
     if expected == found {
         return Ok(());
     }
-    Err(FormatError::Foreign(ForeignPart {
-        part,
-        field,
-        expected,
-        found,
-    }))
+    Err(FormatError::Foreign(ForeignPart { part, field, expected, found }))
 }
 
 #[cfg(test)]
@@ -291,23 +256,13 @@ mod tests {
     fn every_text_says_what_was_expected_and_what_was_found() {
         let part = FilePart::SegmentChunk;
         let rows: [(FormatError, &str); 8] = [
+            (FormatError::truncated(part, 72, 9), "segment chunk is cut short: it needs 72 bytes and has 9"),
             (
-                FormatError::truncated(part, 72, 9),
-                "segment chunk is cut short: it needs 72 bytes and has 9",
-            ),
-            (
-                FormatError::Magic(WrongMagic {
-                    part,
-                    found: *b"\0abc\xff\"ab",
-                }),
+                FormatError::Magic(WrongMagic { part, found: *b"\0abc\xff\"ab" }),
                 "no segment chunk here: it begins with \"\\x00abc\\xff\\\"ab\"",
             ),
             (
-                FormatError::Version(UnknownVersion {
-                    part,
-                    known: 1,
-                    found: 9,
-                }),
+                FormatError::Version(UnknownVersion { part, known: 1, found: 9 }),
                 "segment chunk has format version 9, this build knows version 1",
             ),
             (
@@ -339,17 +294,11 @@ mod tests {
                 "segment chunk: run count before byte 8 is odd, and is 3",
             ),
             (
-                FormatError::Record(BadRecord {
-                    at: 80,
-                    error: RecordError::Truncated,
-                }),
+                FormatError::Record(BadRecord { at: 80, error: RecordError::Truncated }),
                 "segment chunk: at byte 80: record is cut short",
             ),
             (
-                FormatError::Features(UnknownFeatures {
-                    bits: 0b1010,
-                    writer_version: "9.1".to_owned(),
-                }),
+                FormatError::Features(UnknownFeatures { bits: 0b1010, writer_version: "9.1".to_owned() }),
                 "the data directory was written by version 9.1 and needs features that this build does not \
                  have: bit 1, bit 3",
             ),

@@ -75,19 +75,10 @@ impl FrameKind {
         let computed = checksum(&framed[COVERED_FROM..]);
         if computed != stored {
             let covers = "its content";
-            return Err(FormatError::Checksum(WrongChecksum {
-                part,
-                covers,
-                stored,
-                computed,
-            }));
+            return Err(FormatError::Checksum(WrongChecksum { part, covers, stored, computed }));
         }
         if version != self.version {
-            return Err(FormatError::Version(UnknownVersion {
-                part,
-                known: self.version,
-                found: version,
-            }));
+            return Err(FormatError::Version(UnknownVersion { part, known: self.version, found: version }));
         }
         Ok((Fields::new(part, framed, FRAME_HEADER_BYTES), stored))
     }
@@ -169,21 +160,11 @@ impl<'a> Fields<'a> {
         rule: &'static str,
         found: u64,
     ) -> Result<(), FormatError> {
-        if holds {
-            Ok(())
-        } else {
-            Err(self.bad(field, rule, Some(found)))
-        }
+        if holds { Ok(()) } else { Err(self.bad(field, rule, Some(found))) }
     }
     pub(crate) fn bad(&self, field: &'static str, rule: &'static str, found: Option<u64>) -> FormatError {
         let at = self.reader.position() as u64;
-        FormatError::Field(BadField {
-            part: self.part,
-            field,
-            at,
-            rule,
-            found,
-        })
+        FormatError::Field(BadField { part: self.part, field, at, rule, found })
     }
 
     fn found<T>(&self, field: &'static str, value: Option<T>) -> Result<T, FormatError> {
@@ -200,9 +181,7 @@ pub(crate) mod tests {
     /// survive beyond rot: bytes that a faulty writer sealed.
     pub(crate) fn reseal(frame: &mut [u8]) {
         let len = u64::from_le_bytes(frame[16..24].try_into().expect("eight bytes"));
-        let len = usize::try_from(len)
-            .unwrap_or(usize::MAX)
-            .clamp(FRAME_HEADER_BYTES, frame.len());
+        let len = usize::try_from(len).unwrap_or(usize::MAX).clamp(FRAME_HEADER_BYTES, frame.len());
         let sum = checksum(&frame[COVERED_FROM..len]);
         frame[8..12].copy_from_slice(&sum.to_le_bytes());
     }
@@ -212,11 +191,7 @@ pub(crate) mod tests {
         u64::from_le_bytes(frame[16..24].try_into().expect("eight bytes")) as usize
     }
 
-    const KIND: FrameKind = FrameKind {
-        part: FilePart::Manifest,
-        magic: *b"MR.TESTS",
-        version: 3,
-    };
+    const KIND: FrameKind = FrameKind { part: FilePart::Manifest, magic: *b"MR.TESTS", version: 3 };
 
     proptest! {
         #[test]
@@ -249,11 +224,7 @@ pub(crate) mod tests {
     fn a_newer_version_is_told_from_rot() {
         let newer = FrameKind { version: 4, ..KIND };
         let (bytes, _) = newer.seal(newer.begin());
-        let error = UnknownVersion {
-            part: KIND.part,
-            known: 3,
-            found: 4,
-        };
+        let error = UnknownVersion { part: KIND.part, known: 3, found: 4 };
         assert_eq!(KIND.open(&bytes).err(), Some(FormatError::Version(error)));
     }
 
@@ -264,10 +235,7 @@ pub(crate) mod tests {
         let (bytes, _) = KIND.seal(out);
         for cut in 0..covered_len(&bytes) {
             let error = KIND.open(&bytes[..cut]).err();
-            assert!(
-                matches!(error, Some(FormatError::Truncated(_))),
-                "cut at {cut}: {error:?}"
-            );
+            assert!(matches!(error, Some(FormatError::Truncated(_))), "cut at {cut}: {error:?}");
         }
     }
 }

@@ -11,11 +11,7 @@ use crate::wire::Put;
 use bytes::{Bytes, BytesMut};
 use types::Timestamp;
 
-const KIND: FrameKind = FrameKind {
-    part: FilePart::Identity,
-    magic: *b"MR.IDENT",
-    version: 1,
-};
+const KIND: FrameKind = FrameKind { part: FilePart::Identity, magic: *b"MR.IDENT", version: 1 };
 
 /// The format of the whole directory that this build reads and writes.
 pub const DIRECTORY_FORMAT: u32 = 1;
@@ -96,11 +92,7 @@ impl Identity {
             (Err(error), Ok(second)) => (second, Some((0, error))),
             (Err(error), Err(other)) => {
                 // A sound copy of a newer format says more than a rotten one.
-                return Err(if matches!(other, FormatError::Version(_)) {
-                    other
-                } else {
-                    error
-                });
+                return Err(if matches!(other, FormatError::Version(_)) { other } else { error });
             }
         };
         if identity.format != DIRECTORY_FORMAT {
@@ -112,10 +104,7 @@ impl Identity {
             let writer_version = identity.writer_version;
             return Err(FormatError::Features(UnknownFeatures { bits, writer_version }));
         }
-        Ok(IdentityFound {
-            identity,
-            damaged_copy,
-        })
+        Ok(IdentityFound { identity, damaged_copy })
     }
 }
 
@@ -133,33 +122,20 @@ fn decode_copy(bytes: &[u8]) -> Result<Identity, FormatError> {
         hash_name: text(&mut fields, "hash name")?,
         writer_version: text(&mut fields, "writer version")?,
     };
-    fields.require(
-        identity.partition_count >= 1,
-        "partition count",
-        "must be at least 1",
-        0,
-    )?;
+    fields.require(identity.partition_count >= 1, "partition count", "must be at least 1", 0)?;
     fields.end()?;
     Ok(identity)
 }
 
 fn put_text(out: &mut BytesMut, text: &str) {
-    assert!(
-        text.len() <= IDENTITY_TEXT_BYTES_MAX,
-        "{text:?} is longer than {IDENTITY_TEXT_BYTES_MAX} bytes"
-    );
+    assert!(text.len() <= IDENTITY_TEXT_BYTES_MAX, "{text:?} is longer than {IDENTITY_TEXT_BYTES_MAX} bytes");
     out.put_u16(u16::try_from(text.len()).expect("at most 64"));
     out.put(text.as_bytes());
 }
 
 fn text(fields: &mut Fields<'_>, field: &'static str) -> Result<String, FormatError> {
     let len = usize::from(fields.u16(field)?);
-    fields.require(
-        len <= IDENTITY_TEXT_BYTES_MAX,
-        field,
-        "must have at most 64 bytes",
-        len as u64,
-    )?;
+    fields.require(len <= IDENTITY_TEXT_BYTES_MAX, field, "must have at most 64 bytes", len as u64)?;
     let bytes = fields.take(field, len)?;
     let text = std::str::from_utf8(bytes).map_err(|_| fields.bad(field, "must be UTF-8", None))?;
     Ok(text.to_owned())
@@ -172,34 +148,21 @@ mod tests {
     use proptest::prelude::*;
 
     fn identity() -> impl Strategy<Value = Identity> {
-        (
-            any::<(u128, u128, u128)>(),
-            1..u16::MAX,
-            "[a-z0-9/,-]{0,64}",
-            any::<u64>(),
-            "\\PC{0,16}",
-        )
-            .prop_map(
-                |(
-                    (directory_id, node_id, cluster_id),
+        (any::<(u128, u128, u128)>(), 1..u16::MAX, "[a-z0-9/,-]{0,64}", any::<u64>(), "\\PC{0,16}").prop_map(
+            |((directory_id, node_id, cluster_id), partition_count, hash_name, created, writer_version)| {
+                Identity {
+                    format: DIRECTORY_FORMAT,
+                    incompatible_features: 0,
+                    directory_id,
+                    node_id,
+                    cluster_id,
                     partition_count,
                     hash_name,
-                    created,
+                    created: Timestamp(created),
                     writer_version,
-                )| {
-                    Identity {
-                        format: DIRECTORY_FORMAT,
-                        incompatible_features: 0,
-                        directory_id,
-                        node_id,
-                        cluster_id,
-                        partition_count,
-                        hash_name,
-                        created: Timestamp(created),
-                        writer_version,
-                    }
-                },
-            )
+                }
+            },
+        )
     }
 
     proptest! {
@@ -261,34 +224,19 @@ mod tests {
 
     #[test]
     fn an_unknown_feature_or_format_is_refused_by_name() {
-        let newer = Identity {
-            incompatible_features: 1 << 5,
-            ..sample()
-        };
+        let newer = Identity { incompatible_features: 1 << 5, ..sample() };
         let error = Identity::decode(&newer.encode()).expect_err("an unknown feature");
         assert!(error.to_string().contains("version 9.9.9"), "{error}");
         assert!(error.to_string().contains("bit 5"), "{error}");
-        let newer = Identity {
-            format: 2,
-            ..sample()
-        };
+        let newer = Identity { format: 2, ..sample() };
         let error = Identity::decode(&newer.encode()).expect_err("an unknown format");
-        assert!(
-            error
-                .to_string()
-                .contains("format version 2, this build knows version 1"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("format version 2, this build knows version 1"), "{error}");
     }
 
     #[test]
     fn two_sound_copies_that_differ_are_refused() {
         let mut bytes = sample().encode().to_vec();
-        let other = Identity {
-            directory_id: 9,
-            ..sample()
-        }
-        .encode();
+        let other = Identity { directory_id: 9, ..sample() }.encode();
         bytes[BLOCK_BYTES..].copy_from_slice(&other[..BLOCK_BYTES]);
         assert_eq!(Identity::decode(&bytes), Err(FormatError::CopiesDiffer));
     }

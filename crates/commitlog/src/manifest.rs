@@ -13,11 +13,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use types::{LogIndex, PartitionId};
 
-const KIND: FrameKind = FrameKind {
-    part: FilePart::Manifest,
-    magic: *b"MR.MANIF",
-    version: 1,
-};
+const KIND: FrameKind = FrameKind { part: FilePart::Manifest, magic: *b"MR.MANIF", version: 1 };
 const SEGMENT_BYTES: usize = 36;
 const GAP_BYTES: usize = 16;
 
@@ -125,10 +121,7 @@ impl Manifest {
         }
         for _ in 0..gap_count {
             let (from, to) = (fields.u64("gap start")?, fields.u64("gap end")?);
-            manifest.gaps.push(PartitionGap {
-                from: LogIndex(from),
-                to: LogIndex(to),
-            });
+            manifest.gaps.push(PartitionGap { from: LogIndex(from), to: LogIndex(to) });
         }
         fields.end()?;
         match manifest.broken_rule() {
@@ -153,30 +146,20 @@ impl Manifest {
         let block = BLOCK_BYTES as u64;
         let rules = [
             (self.generation >= 1, "must have a generation from 1"),
-            (
-                ordinals.len() == self.segments.len(),
-                "must name every segment once",
-            ),
+            (ordinals.len() == self.segments.len(), "must name every segment once"),
             (
                 ordinals.last().is_none_or(|&last| last < self.next_ordinal),
                 "must have a greater next ordinal",
             ),
             (
-                self.segments
-                    .iter()
-                    .all(|segment| segment.first_index <= segment.last_index),
+                self.segments.iter().all(|segment| segment.first_index <= segment.last_index),
                 "must name segments with a first index that is not behind the last",
             ),
             (
-                self.segments
-                    .iter()
-                    .all(|s| s.len > 0 && s.len.is_multiple_of(block)),
+                self.segments.iter().all(|s| s.len > 0 && s.len.is_multiple_of(block)),
                 "must name segments of whole blocks",
             ),
-            (
-                self.gaps.iter().all(|gap| gap.from <= gap.to),
-                "must have gaps that start before their end",
-            ),
+            (self.gaps.iter().all(|gap| gap.from <= gap.to), "must have gaps that start before their end"),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
     }
@@ -294,10 +277,7 @@ mod tests {
             |slot, directory, partition| Manifest::read_slot(&bytes, slot, directory, PartitionId(partition));
         assert_eq!(read(0, 5, 3), Slot::Sound(small(2)));
         for wrong in [read(1, 5, 3), read(0, 6, 3), read(0, 5, 4)] {
-            assert!(
-                matches!(wrong, Slot::Damaged(FormatError::Foreign(_))),
-                "{wrong:?}"
-            );
+            assert!(matches!(wrong, Slot::Damaged(FormatError::Foreign(_))), "{wrong:?}");
         }
         assert_eq!(Manifest::read_slot(&[], 0, 5, PartitionId(3)), Slot::Missing);
     }
@@ -315,9 +295,6 @@ mod tests {
         bytes[at] = 7;
         reseal(&mut bytes);
         let error = Manifest::decode(&bytes).expect_err("named twice");
-        assert!(
-            error.to_string().contains("must name every segment once"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("must name every segment once"), "{error}");
     }
 }

@@ -62,11 +62,7 @@ pub fn slot_of(generation: u64) -> u8 {
 pub fn choose_slot<T: Generations>(slot0: Slot<T>, slot1: Slot<T>) -> SlotChoice<T> {
     for (index, slot) in [(0, &slot0), (1, &slot1)] {
         if let Slot::Sound(value) = slot {
-            assert_eq!(
-                slot_of(value.generation()),
-                index,
-                "a slot is checked when it is read"
-            );
+            assert_eq!(slot_of(value.generation()), index, "a slot is checked when it is read");
         }
     }
     match (slot0, slot1) {
@@ -79,20 +75,11 @@ pub fn choose_slot<T: Generations>(slot0: Slot<T>, slot1: Slot<T>) -> SlotChoice
             SlotChoice::Survivor { value, lost: None }
         }
         (Slot::Damaged(error), Slot::Sound(value)) | (Slot::Sound(value), Slot::Damaged(error)) => {
-            SlotChoice::Survivor {
-                value,
-                lost: Some(error),
-            }
+            SlotChoice::Survivor { value, lost: Some(error) }
         }
         (Slot::Missing, Slot::Damaged(error)) => SlotChoice::TornAtBirth(error),
-        (Slot::Damaged(error), Slot::Missing) => SlotChoice::Damaged {
-            slot0: Some(error),
-            slot1: None,
-        },
-        (Slot::Damaged(a), Slot::Damaged(b)) => SlotChoice::Damaged {
-            slot0: Some(a),
-            slot1: Some(b),
-        },
+        (Slot::Damaged(error), Slot::Missing) => SlotChoice::Damaged { slot0: Some(error), slot1: None },
+        (Slot::Damaged(a), Slot::Damaged(b)) => SlotChoice::Damaged { slot0: Some(a), slot1: Some(b) },
     }
 }
 
@@ -149,64 +136,18 @@ mod tests {
         let rows = [
             ("-", "-", Missing),
             ("-", "1", Newest(Value(1))),
-            (
-                "-",
-                "3",
-                Survivor {
-                    value: Value(3),
-                    lost: None,
-                },
-            ),
-            (
-                "2",
-                "-",
-                Survivor {
-                    value: Value(2),
-                    lost: None,
-                },
-            ),
+            ("-", "3", Survivor { value: Value(3), lost: None }),
+            ("2", "-", Survivor { value: Value(2), lost: None }),
             ("2", "1", Newest(Value(2))),
             ("2", "3", Newest(Value(3))),
-            (
-                "x",
-                "1",
-                Survivor {
-                    value: Value(1),
-                    lost: Some(zero.clone()),
-                },
-            ),
-            (
-                "2",
-                "x",
-                Survivor {
-                    value: Value(2),
-                    lost: Some(one.clone()),
-                },
-            ),
+            ("x", "1", Survivor { value: Value(1), lost: Some(zero.clone()) }),
+            ("2", "x", Survivor { value: Value(2), lost: Some(one.clone()) }),
             ("-", "x", TornAtBirth(one.clone())),
-            (
-                "x",
-                "-",
-                Damaged {
-                    slot0: Some(zero.clone()),
-                    slot1: None,
-                },
-            ),
-            (
-                "x",
-                "x",
-                Damaged {
-                    slot0: Some(zero),
-                    slot1: Some(one),
-                },
-            ),
+            ("x", "-", Damaged { slot0: Some(zero.clone()), slot1: None }),
+            ("x", "x", Damaged { slot0: Some(zero), slot1: Some(one) }),
         ];
         for (slot0, slot1, choice) in rows {
-            assert_eq!(
-                choose_slot(slot(slot0, 0), slot(slot1, 1)),
-                choice,
-                "{slot0} {slot1}"
-            );
+            assert_eq!(choose_slot(slot(slot0, 0), slot(slot1, 1)), choice, "{slot0} {slot1}");
         }
     }
 }

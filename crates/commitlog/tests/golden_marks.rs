@@ -28,10 +28,7 @@ fn manifest(generation: u64) -> Manifest {
         checkpoint_index: LogIndex(99),
         next_ordinal: 44,
         segments: vec![segment(42, 1, 70), segment(43, 71, 99)],
-        gaps: vec![PartitionGap {
-            from: LogIndex(12),
-            to: LogIndex(14),
-        }],
+        gaps: vec![PartitionGap { from: LogIndex(12), to: LogIndex(14) }],
     }
 }
 
@@ -39,9 +36,7 @@ fn manifest(generation: u64) -> Manifest {
 fn read_manifest(bytes: &Bytes) -> String {
     let place = |bytes, slot| Manifest::read_slot(bytes, slot, DIRECTORY_ID, PartitionId(17));
     let choice = choose_manifest(place(bytes, 0), place(&manifest(1).encode(), 1));
-    choice_text(choice, |found| {
-        format!("{} with {} segments", found.generation, found.segments.len())
-    })
+    choice_text(choice, |found| format!("{} with {} segments", found.generation, found.segments.len()))
 }
 
 fn choice_text<T>(choice: SlotChoice<T>, text: impl Fn(&T) -> String) -> String {
@@ -73,11 +68,7 @@ fn manifest_files_read_as_their_names_say() {
     );
     check(
         "manifest.of-other-partition.bin",
-        &Manifest {
-            partition: PartitionId(18),
-            ..manifest(2)
-        }
-        .encode(),
+        &Manifest { partition: PartitionId(18), ..manifest(2) }.encode(),
         "survivor 1 with 2 segments; manifest belongs elsewhere: it is of partition 18, expected 17",
     );
     check(
@@ -113,14 +104,8 @@ fn identity() -> Identity {
 fn read_identity(bytes: &Bytes) -> String {
     match Identity::decode(bytes) {
         Ok(found) => {
-            let damaged = found
-                .damaged_copy
-                .map(|(copy, error)| format!("; copy {copy}: {error}"));
-            format!(
-                "{:032x}{}",
-                found.identity.directory_id,
-                damaged.unwrap_or_default()
-            )
+            let damaged = found.damaged_copy.map(|(copy, error)| format!("; copy {copy}: {error}"));
+            format!("{:032x}{}", found.identity.directory_id, damaged.unwrap_or_default())
         }
         Err(error) => error.to_string(),
     }
@@ -144,42 +129,26 @@ fn identity_files_read_as_their_names_say() {
     );
     check(
         "identity.both-copies-flipped.bin",
-        &changed(&sound, |file| {
-            [30, 4096 + 31].into_iter().for_each(|at| file[at] ^= 1)
-        }),
+        &changed(&sound, |file| [30, 4096 + 31].into_iter().for_each(|at| file[at] ^= 1)),
         "identity copy fails its checksum: its content has d9c506c4, the file says 06c38b06",
     );
     check(
         "identity.copies-differ.bin",
         &changed(&sound, |file| {
-            file[..4096].copy_from_slice(
-                &Identity {
-                    node_id: 8,
-                    ..identity()
-                }
-                .encode()[..4096],
-            )
+            file[..4096].copy_from_slice(&Identity { node_id: 8, ..identity() }.encode()[..4096])
         }),
         "the two copies of the identity are sound and differ",
     );
     check(
         "identity.of-unknown-feature.bin",
-        &Identity {
-            incompatible_features: 1 << 3,
-            writer_version: "3.0.0".to_owned(),
-            ..identity()
-        }
-        .encode(),
+        &Identity { incompatible_features: 1 << 3, writer_version: "3.0.0".to_owned(), ..identity() }
+            .encode(),
         "the data directory was written by version 3.0.0 and needs features that this build \
          does not have: bit 3",
     );
     check(
         "identity.of-newer-format.bin",
-        &Identity {
-            format: 2,
-            ..identity()
-        }
-        .encode(),
+        &Identity { format: 2, ..identity() }.encode(),
         "identity copy has format version 2, this build knows version 1",
     );
 }
@@ -192,16 +161,8 @@ fn mark(generation: u64) -> EpochMark {
         shard_count: 2,
         clean: generation == 6,
         shards: vec![
-            ShardMark {
-                durable: 1000,
-                replay_from: 900,
-                slots: 4,
-            },
-            ShardMark {
-                durable: 7,
-                replay_from: 1,
-                slots: 2,
-            },
+            ShardMark { durable: 1000, replay_from: 900, slots: 4 },
+            ShardMark { durable: 7, replay_from: 1, slots: 2 },
         ],
     }
 }
@@ -219,12 +180,7 @@ fn read_epoch(bytes: &Bytes) -> String {
         EpochMark::read_slot(bytes.get(start..).unwrap_or(&[]), slot, DIRECTORY_ID)
     };
     choice_text(choose_epoch(slot(0), slot(1)), |mark| {
-        format!(
-            "{} of epoch {}{}",
-            mark.generation,
-            mark.epoch,
-            if mark.clean { ", clean" } else { "" }
-        )
+        format!("{} of epoch {}{}", mark.generation, mark.epoch, if mark.clean { ", clean" } else { "" })
     })
 }
 
@@ -233,11 +189,7 @@ fn epoch_files_read_as_their_names_say() {
     let sound = epoch_file(Some(mark(6)), Some(mark(5)));
     let check = |name: &str, file: &[u8], found: &str| check(name, file, read_epoch, found);
     check("epoch.sound.bin", &sound, "newest 6 of epoch 4, clean");
-    check(
-        "epoch.first-write.bin",
-        &epoch_file(None, Some(mark(1))),
-        "newest 1 of epoch 4",
-    );
+    check("epoch.first-write.bin", &epoch_file(None, Some(mark(1))), "newest 1 of epoch 4");
     check("epoch.never-written.bin", &epoch_file(None, None), "missing");
     check(
         "epoch.newer-slot-torn.bin",
@@ -245,11 +197,7 @@ fn epoch_files_read_as_their_names_say() {
         "survivor 5 of epoch 4; epoch slot fails its checksum: its content \
          has 1647d89b, the file says 0bcd672d",
     );
-    check(
-        "epoch.newer-slot-zeroed.bin",
-        &epoch_file(None, Some(mark(5))),
-        "survivor 5 of epoch 4; missing",
-    );
+    check("epoch.newer-slot-zeroed.bin", &epoch_file(None, Some(mark(5))), "survivor 5 of epoch 4; missing");
     check(
         "epoch.first-write-torn.bin",
         &changed(&epoch_file(None, Some(mark(1))), |file| file[4096 + 64..].fill(0)),

@@ -28,14 +28,7 @@ const META: SegmentMeta = SegmentMeta {
 
 /// As [`check`]: the sound lines, but for those that are given by number.
 fn check_segment(name: &str, file: &[u8], faults: &[(usize, &str)]) {
-    let mut found = [
-        HEADER_SOUND,
-        CHUNK0_SOUND,
-        CHUNK1_SOUND,
-        TRAILER_SOUND,
-        FOOTER_SOUND,
-        REBUILT_SOUND,
-    ];
+    let mut found = [HEADER_SOUND, CHUNK0_SOUND, CHUNK1_SOUND, TRAILER_SOUND, FOOTER_SOUND, REBUILT_SOUND];
     faults.iter().for_each(|&(line, text)| found[line] = text);
     check(name, file, read_segment, &found.concat());
 }
@@ -46,30 +39,19 @@ fn key(bucket: &str, stream: &str) -> StreamKey {
 
 fn record(seq: u64, draft: &EventDraft, idempotency: Option<(&Idempotency, u32)>) -> Record {
     let mut out = BytesMut::new();
-    Record::encode(
-        &mut out,
-        draft,
-        SeqNum(seq),
-        Timestamp(1_700_000_000_000 + seq),
-        idempotency,
-    );
+    Record::encode(&mut out, draft, SeqNum(seq), Timestamp(1_700_000_000_000 + seq), idempotency);
     Record::from_encoded(out.freeze())
 }
 
 fn full_record() -> Record {
     let mut draft = EventDraft::binary(Bytes::from_static(b"21.5 C"), Bytes::from_static(b"text/plain"));
     draft.parent = Some(Bytes::from_static(b"iot/house1/temp/6"));
-    draft.traceparent = Some(Bytes::from_static(
-        b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-    ));
+    draft.traceparent = Some(Bytes::from_static(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
     record(7, &draft, Some((&idempotency(), 2)))
 }
 
 fn idempotency() -> Idempotency {
-    Idempotency {
-        key: Bytes::from_static(b"retry-1"),
-        digest: 0x1122_3344_5566_7788,
-    }
+    Idempotency { key: Bytes::from_static(b"retry-1"), digest: 0x1122_3344_5566_7788 }
 }
 
 #[test]
@@ -81,19 +63,9 @@ fn record_files_read_as_their_names_say() {
     let sound = full_record().encoded().to_vec();
     check("record.sound.bin", &sound, read, "Record(7 @1700000000007 6 B)");
     let flipped = changed(&sound, |bytes| bytes[40] ^= 4);
-    check(
-        "record.header-flipped.bin",
-        &flipped,
-        read,
-        "record header fails its checksum",
-    );
+    check("record.header-flipped.bin", &flipped, read, "record header fails its checksum");
     let flipped = changed(&sound, |bytes| *bytes.last_mut().expect("not empty") ^= 1);
-    check(
-        "record.payload-flipped.bin",
-        &flipped,
-        read,
-        "record payload fails its checksum",
-    );
+    check("record.payload-flipped.bin", &flipped, read, "record payload fails its checksum");
 }
 
 fn state(key: StreamKey, epoch: u64, next: u64) -> StreamState {
@@ -127,11 +99,7 @@ fn segment() -> Vec<u8> {
     });
     builder.begin_stream(state(key("logs", "app"), 9, 41));
     for seq in 1..=40 {
-        builder.push_record(&record(
-            seq,
-            &EventDraft::json(Bytes::from(vec![b'7'; 120])),
-            None,
-        ));
+        builder.push_record(&record(seq, &EventDraft::json(Bytes::from(vec![b'7'; 120])), None));
     }
     let entry = IdempotencyEntry {
         key: key("iot", "house1/temp"),
@@ -143,10 +111,7 @@ fn segment() -> Vec<u8> {
     };
     builder.push_idempotency(entry);
     let (pieces, _) = builder.finish();
-    pieces
-        .iter()
-        .flat_map(|piece| piece.parts.iter().flatten().copied())
-        .collect()
+    pieces.iter().flat_map(|piece| piece.parts.iter().flatten().copied()).collect()
 }
 
 fn read_segment(file: &Bytes) -> String {
@@ -155,54 +120,32 @@ fn read_segment(file: &Bytes) -> String {
         text += &format!("{part}: {}\n", found.unwrap_or_else(|error| error.to_string()));
     };
     let header = decode_segment_header(file).and_then(|meta| {
-        meta.check_place(DIRECTORY_ID, PartitionId(17), 42)
-            .map(|()| format!("{:?}", meta.replaces))
+        meta.check_place(DIRECTORY_ID, PartitionId(17), 42).map(|()| format!("{:?}", meta.replaces))
     });
     line("header", header);
     for at in [4096, 8192] {
         let chunk = decode_chunk(&file.slice(at..), &META.chunk_address(at as u64));
-        line(
-            "chunk",
-            chunk.map(|runs| runs.iter().map(run_text).collect::<Vec<_>>().join(", ")),
-        );
+        line("chunk", chunk.map(|runs| runs.iter().map(run_text).collect::<Vec<_>>().join(", ")));
     }
     let trailer = decode_trailer(&file[file.len() - BLOCK_BYTES..], file.len() as u64);
-    let footer = trailer
-        .clone()
-        .and_then(|found| decode_footer(&file[found.footer_offset as usize..], &found));
-    line(
-        "trailer",
-        trailer.map(|found| format!("footer at {}", found.footer_offset)),
-    );
+    let footer =
+        trailer.clone().and_then(|found| decode_footer(&file[found.footer_offset as usize..], &found));
+    line("trailer", trailer.map(|found| format!("footer at {}", found.footer_offset)));
     line("footer", footer.map(|footer| footer_text(&footer)));
     let (footer, damaged) = rebuild_footer(file, META);
-    let damaged: Vec<String> = damaged
-        .iter()
-        .map(|range| format!("{}+{}", range.offset, range.len))
-        .collect();
-    line(
-        "rebuilt",
-        Ok(format!("{}; damaged {damaged:?}", footer_text(&footer))),
-    );
+    let damaged: Vec<String> =
+        damaged.iter().map(|range| format!("{}+{}", range.offset, range.len)).collect();
+    line("rebuilt", Ok(format!("{}; damaged {damaged:?}", footer_text(&footer))));
     text
 }
 
 fn run_text(run: &commitlog::ChunkRun) -> String {
-    format!(
-        "{}@{} {}x{}",
-        run.key,
-        run.epoch,
-        run.first_seq,
-        run.records.len()
-    )
+    format!("{}@{} {}x{}", run.key, run.epoch, run.first_seq, run.records.len())
 }
 
 fn footer_text(footer: &Footer) -> String {
     let stream = |stream: &commitlog::FooterStream| {
-        let runs = stream
-            .runs
-            .iter()
-            .map(|run| format!("{}-{}", run.first_seq, run.last_seq));
+        let runs = stream.runs.iter().map(|run| format!("{}-{}", run.first_seq, run.last_seq));
         format!("{} {}", stream.state.key, runs.collect::<Vec<_>>().join("+"))
     };
     let streams: Vec<String> = footer.streams.iter().map(stream).collect();
@@ -220,11 +163,7 @@ const REBUILT_SOUND: &str = "rebuilt: iot/house1/temp 2-4+7-8, logs/app 1-23+24-
 fn segment_files_read_as_their_names_say() {
     let sound = segment();
     check_segment("segment.sound.seg", &sound, &[]);
-    let padding = changed(&sound, |file| {
-        [4095, 12287, 16383, 20479]
-            .into_iter()
-            .for_each(|at| file[at] = 1)
-    });
+    let padding = changed(&sound, |file| [4095, 12287, 16383, 20479].into_iter().for_each(|at| file[at] = 1));
     check_segment("segment.padding-flipped.seg", &padding, &[]);
 
     let other = changed(&sound, |file| {
@@ -238,20 +177,12 @@ fn segment_files_read_as_their_names_say() {
     let flipped = changed(&sound, |file| file[5000] ^= 0x10);
     let chunk = "chunk: segment chunk fails its checksum: its content has be8ec5dc, the file says 45576304\n";
     let rebuilt = "rebuilt: logs/app 24-40; 0 key; damaged [\"4096+4096\"]\n";
-    check_segment(
-        "segment.chunk-content-flipped.seg",
-        &flipped,
-        &[(1, chunk), (5, rebuilt)],
-    );
+    check_segment("segment.chunk-content-flipped.seg", &flipped, &[(1, chunk), (5, rebuilt)]);
 
     let flipped = changed(&sound, |file| file[8192 + 60] ^= 1);
     let chunk = "chunk: segment chunk fails its checksum: its header has 5626f2a2, the file says cd83becd\n";
     let rebuilt = "rebuilt: iot/house1/temp 2-4+7-8, logs/app 1-23; 1 key; damaged [\"8192+4096\"]\n";
-    check_segment(
-        "segment.chunk-header-flipped.seg",
-        &flipped,
-        &[(2, chunk), (5, rebuilt)],
-    );
+    check_segment("segment.chunk-header-flipped.seg", &flipped, &[(2, chunk), (5, rebuilt)]);
 
     let swapped = changed(&sound, |file| {
         let (first, second) = file[4096..12288].split_at_mut(4096);
@@ -260,11 +191,7 @@ fn segment_files_read_as_their_names_say() {
     let first = "chunk: segment chunk belongs elsewhere: it was written for offset 8192, found at 4096\n";
     let second = "chunk: segment chunk belongs elsewhere: it was written for offset 4096, found at 8192\n";
     let rebuilt = "rebuilt: ; 0 key; damaged [\"4096+8192\"]\n";
-    check_segment(
-        "segment.chunks-swapped.seg",
-        &swapped,
-        &[(1, first), (2, second), (5, rebuilt)],
-    );
+    check_segment("segment.chunks-swapped.seg", &swapped, &[(1, first), (2, second), (5, rebuilt)]);
 }
 
 #[test]
@@ -278,11 +205,7 @@ fn segment_files_with_a_bad_end_read_as_their_names_say() {
     let cut = &sound[..sound.len() - BLOCK_BYTES];
     let no_trailer = "trailer: no segment trailer here: it begins with \"MR.SEG.F\"\n";
     let no_footer = "footer: no segment trailer here: it begins with \"MR.SEG.F\"\n";
-    check_segment(
-        "segment.trailer-cut-off.seg",
-        cut,
-        &[(3, no_trailer), (4, no_footer)],
-    );
+    check_segment("segment.trailer-cut-off.seg", cut, &[(3, no_trailer), (4, no_footer)]);
 
     let newer = changed(&sound, |file| {
         let at = file.len() - BLOCK_BYTES;
@@ -291,9 +214,5 @@ fn segment_files_with_a_bad_end_read_as_their_names_say() {
     });
     let no_trailer = "trailer: segment trailer has format version 2, this build knows version 1\n";
     let no_footer = "footer: segment trailer has format version 2, this build knows version 1\n";
-    check_segment(
-        "segment.trailer-of-newer-version.seg",
-        &newer,
-        &[(3, no_trailer), (4, no_footer)],
-    );
+    check_segment("segment.trailer-of-newer-version.seg", &newer, &[(3, no_trailer), (4, no_footer)]);
 }

@@ -59,8 +59,8 @@ impl Engine {
         let pending = self.open.bytes + self.flying.as_ref().map_or(0, |flying| flying.bytes);
         // One group must stay below a journal file whatever comes next.
         let group_full = self.open.bytes + self.limits.append_bytes_max() > self.limits.journal_file_bytes;
-        let memory_full = self.memory_bytes - self.tail_bytes.min(self.memory_bytes)
-            >= self.limits.memory_bytes_max;
+        let memory_full =
+            self.memory_bytes - self.tail_bytes.min(self.memory_bytes) >= self.limits.memory_bytes_max;
         (group_full && !self.open.is_empty()) || pending >= self.limits.pending_bytes_max || memory_full
     }
 
@@ -184,8 +184,7 @@ impl Engine {
         }
         let active = stream.active_mut();
         active.pending += count;
-        active.appended =
-            crate::stream::Appended { epoch, next: first.plus(count.into()), time, last_index };
+        active.appended = crate::stream::Appended { epoch, next: first.plus(count.into()), time, last_index };
         self.remember_use(slot, partition, epoch, append, first, time, count, first_index);
         Appended { first, time, count, replayed: false, ack: AckLevel::Fsync }
     }

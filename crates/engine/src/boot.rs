@@ -294,7 +294,10 @@ impl Boot {
         if identity.hash_name != HASH_NAME {
             return Err(Refusal::new(
                 "hash-name",
-                format!("the directory places streams by {}, this program by {HASH_NAME}", identity.hash_name),
+                format!(
+                    "the directory places streams by {}, this program by {HASH_NAME}",
+                    identity.hash_name
+                ),
                 "use the program that wrote the directory",
             ));
         }
@@ -470,7 +473,9 @@ impl Boot {
         };
         match self.stage {
             Stage::EpochCreate { .. } => self.write_slot(stop, out),
-            Stage::EpochWrite { .. } if done != DiskDone::Written(EPOCH_SLOT_BYTES) => self.write_slot(stop, out),
+            Stage::EpochWrite { .. } if done != DiskDone::Written(EPOCH_SLOT_BYTES) => {
+                self.write_slot(stop, out)
+            }
             Stage::EpochWrite { .. } => {
                 self.ask(Stage::EpochFlush { stop }, DiskOp::Flush { file: FileId::Epoch }, out);
             }

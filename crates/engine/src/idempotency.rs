@@ -41,7 +41,13 @@ impl IdempotencyTable {
     }
 
     /// Remembers a use; forgets the oldest over `count_max`. The key is copied out of its buffer.
-    pub(crate) fn insert(&mut self, slot: StreamSlot, idempotency: &Idempotency, entry: KeyUse, count_max: usize) {
+    pub(crate) fn insert(
+        &mut self,
+        slot: StreamSlot,
+        idempotency: &Idempotency,
+        entry: KeyUse,
+        count_max: usize,
+    ) {
         let key = Bytes::copy_from_slice(&idempotency.key);
         self.order.push_back((slot, key.clone(), entry.index));
         self.uses.insert((slot, key), entry);

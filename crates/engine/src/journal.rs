@@ -101,10 +101,10 @@ impl Journal {
     /// Finds room for a group of `len` bytes (padded), in the current file or in a free one.
     pub(crate) fn place(&mut self, len: u64) -> Option<GroupPlace> {
         assert!(len <= self.file_bytes, "Limits keep a group smaller than a file");
-        if let Some((slot, generation, offset)) = self.current {
-            if offset + len <= self.file_bytes {
-                return Some(GroupPlace { slot, generation, offset });
-            }
+        if let Some((slot, generation, offset)) = self.current
+            && offset + len <= self.file_bytes
+        {
+            return Some(GroupPlace { slot, generation, offset });
         }
         let free = self.slots.iter().position(|state| *state == SlotState::Free)?;
         let slot = u16::try_from(free).expect("a ring has fewer than 2^16 files");

@@ -50,8 +50,8 @@ impl ListJob {
             }
             Found::Streams(bucket, streams) => {
                 if stream.key.bucket == *bucket && wanted(stream.key.stream.as_str()) {
-                    let beyond =
-                        streams.len() >= limit && streams.last_key_value().is_some_and(|(k, _)| *k < stream.key);
+                    let beyond = streams.len() >= limit
+                        && streams.last_key_value().is_some_and(|(k, _)| *k < stream.key);
                     if !beyond && limit > 0 {
                         streams.insert(stream.key.clone(), describe(stream));
                         if streams.len() > limit {

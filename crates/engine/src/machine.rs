@@ -391,7 +391,9 @@ impl Engine {
             }
             (OpPurpose::SlotSyncDir(_), Ok(_)) => *state = SlotState::Free,
             (_, Ok(_)) => {}
-            (_, Err(error)) => return self.handle_background_error(now, "preparing a journal file", error, out),
+            (_, Err(error)) => {
+                return self.handle_background_error(now, "preparing a journal file", error, out);
+            }
         }
         self.step_fence(out);
         self.prepare_slot(out);
@@ -422,10 +424,10 @@ impl Engine {
     }
 
     fn handle_removed(&mut self, result: DiskResult, out: &mut Vec<Effect>) {
-        if let Err(error) = result.as_ref() {
-            if error.kind != DiskErrorKind::NotFound {
-                out.push(Effect::Notice(format!("removing a merged segment: {error}")));
-            }
+        if let Err(error) = result.as_ref()
+            && error.kind != DiskErrorKind::NotFound
+        {
+            out.push(Effect::Notice(format!("removing a merged segment: {error}")));
         }
     }
 

@@ -125,7 +125,11 @@ impl Engine {
     }
 
     /// Puts one slice of live records into the output.
-    pub(crate) fn feed_from_segments(&mut self, source: &mut MergeSource, builder: &mut SegmentBuilder) -> Fed {
+    pub(crate) fn feed_from_segments(
+        &mut self,
+        source: &mut MergeSource,
+        builder: &mut SegmentBuilder,
+    ) -> Fed {
         if let Some(why) = source.failed.take() {
             return Fed::GiveUp(why);
         }
@@ -155,7 +159,8 @@ impl Engine {
                 source.run = Some(run_at + 1);
                 continue;
             }
-            let Some((_, chunk)) = source.chunks[input].as_ref().filter(|(at, _)| *at == run.chunk_offset) else {
+            let Some((_, chunk)) = source.chunks[input].as_ref().filter(|(at, _)| *at == run.chunk_offset)
+            else {
                 return self.read_merge_chunk(partition, source, input, &run);
             };
             let address = self.chunk_address(partition, source.inputs[input], run.chunk_offset);
@@ -209,7 +214,8 @@ impl Engine {
     }
 
     fn read_merge_chunk(&self, partition: usize, source: &mut MergeSource, input: usize, run: &Run) -> Fed {
-        let file = FileId::Segment { partition: self.partitions[partition].id, ordinal: source.inputs[input] };
+        let file =
+            FileId::Segment { partition: self.partitions[partition].id, ordinal: source.inputs[input] };
         source.reading = Some(Reading::Chunk(input, run.chunk_offset));
         Fed::Read(DiskOp::Read { file, offset: run.chunk_offset, len: run.chunk_len as usize })
     }

@@ -103,8 +103,7 @@ impl Engine {
                         return self.reads.queued.push_back(id);
                     }
                     self.reads.in_flight += 1;
-                    let purpose =
-                        if footer { OpPurpose::ReadFooter(id) } else { OpPurpose::ReadChunk(id) };
+                    let purpose = if footer { OpPurpose::ReadFooter(id) } else { OpPurpose::ReadChunk(id) };
                     return self.disk(purpose, Urgency::Read, work, out);
                 }
             }
@@ -113,11 +112,11 @@ impl Engine {
 
     /// A place is free for a read that waited.
     fn start_queued(&mut self, out: &mut Vec<Effect>) {
-        if self.reads.in_flight < self.limits.reads_in_flight_max {
-            if let Some(id) = self.reads.queued.pop_front() {
-                // Its plan may be stale: it is made again.
-                self.advance(id, out);
-            }
+        if self.reads.in_flight < self.limits.reads_in_flight_max
+            && let Some(id) = self.reads.queued.pop_front()
+        {
+            // Its plan may be stale: it is made again.
+            self.advance(id, out);
         }
     }
 
@@ -154,10 +153,12 @@ impl Engine {
             Some(floor) => active.records.partition_point(|record| record.time() < floor),
             None => active.position_of(job.next),
         };
-        if job.records.is_empty() && job.gaps.is_empty() && !job.asked {
-            if let Some(record) = active.records.get(from) {
-                job.next = record.seq();
-            }
+        if job.records.is_empty()
+            && job.gaps.is_empty()
+            && !job.asked
+            && let Some(record) = active.records.get(from)
+        {
+            job.next = record.seq();
         }
         for record in active.records.range(from..) {
             if job.is_full() {
@@ -244,11 +245,11 @@ impl Engine {
         let Some(segment) = self.partitions[usize::from(key.0)].segment(key.1).cloned() else {
             return self.advance(id, out);
         };
-        if let Ok(DiskDone::Bytes(bytes)) = result {
-            if let Ok(footer) = decode_footer(&bytes, &segment.trailer) {
-                self.footers.insert(key, Rc::new(footer), bytes.len());
-                return self.advance(id, out);
-            }
+        if let Ok(DiskDone::Bytes(bytes)) = result
+            && let Ok(footer) = decode_footer(&bytes, &segment.trailer)
+        {
+            self.footers.insert(key, Rc::new(footer), bytes.len());
+            return self.advance(id, out);
         }
         let file = FileId::Segment { partition: segment.trailer.meta.partition, ordinal: key.1 };
         out.push(Effect::Notice(format!("the index of {file} is damaged: rebuilding it from the events")));
@@ -301,7 +302,8 @@ impl Engine {
                 // One bad block fails the whole read: the chunks are asked for one by one.
                 _ if runs.len() > 1 => {
                     let (slot, wanted) = (job.slot, vec![runs[0]]);
-                    let file = FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
+                    let file =
+                        FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
                     let (offset, len) = (runs[0].chunk_offset, runs[0].chunk_len as usize);
                     job.wait = Wait::Chunks(ordinal, wanted);
                     debug_assert_eq!(job.slot, slot);

@@ -304,8 +304,8 @@ impl PartitionLoad {
             Ok(DiskDone::Bytes(bytes)) => decode_segment_header(&bytes).ok(),
             _ => None,
         };
-        let placed = decoded
-            .filter(|meta| meta.check_place(self.directory_id, self.id, wanted.ordinal).is_ok());
+        let placed =
+            decoded.filter(|meta| meta.check_place(self.directory_id, self.id, wanted.ordinal).is_ok());
         // The manifest knows as much as a bad header would have said.
         let meta = placed.unwrap_or(SegmentMeta {
             directory_id: self.directory_id,
@@ -323,12 +323,12 @@ impl PartitionLoad {
     }
 
     fn after_footer(&mut self, wanted: Wanted, trailer: Trailer, result: DiskResult) -> LoadStep {
-        if let Ok(DiskDone::Bytes(bytes)) = &result {
-            if let Ok(footer) = decode_footer(bytes, &trailer) {
-                let file = SegmentFile::new(trailer);
-                self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false });
-                return self.load_next();
-            }
+        if let Ok(DiskDone::Bytes(bytes)) = &result
+            && let Ok(footer) = decode_footer(bytes, &trailer)
+        {
+            let file = SegmentFile::new(trailer);
+            self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false });
+            return self.load_next();
         }
         self.notice(format!("the index of segment {} is damaged and was rebuilt", wanted.ordinal));
         let rebuild = Box::new(FooterRebuild::new(trailer.meta, wanted.len, Some(&trailer)));
@@ -404,10 +404,9 @@ impl PartitionLoad {
         let file = FileId::Segment { partition: self.id, ordinal: entry.ordinal };
         let message = match found_len {
             None => format!("the manifest of partition {} names a segment that is not there", self.id),
-            Some(len) => format!(
-                "a segment of partition {} has {len} bytes, its manifest says {}",
-                self.id, entry.len
-            ),
+            Some(len) => {
+                format!("a segment of partition {} has {len} bytes, its manifest says {}", self.id, entry.len)
+            }
         };
         let next = "restore the file from a backup of this directory, or copy out what is good with \
                     `millrace inspect --salvage`";

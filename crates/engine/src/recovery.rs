@@ -134,7 +134,8 @@ impl Recovery {
 
     /// Whether [`Self::handle_turn`] has something to do at once.
     pub fn wants_turn(&self) -> bool {
-        self.stage == Stage::Folding && self.engine.as_ref().is_some_and(|engine| engine.checkpoint_can_step())
+        self.stage == Stage::Folding
+            && self.engine.as_ref().is_some_and(|engine| engine.checkpoint_can_step())
     }
 
     /// What was found, once: the shard waits for [`Self::handle_epoch`].
@@ -279,10 +280,8 @@ impl Recovery {
             epoch: self.plan.epoch_before,
         };
         let sabotage = self.plan.sabotage;
-        let rules = Rules {
-            chain: sabotage != Sabotage::NoChain,
-            durable_upto: sabotage != Sabotage::NoDurableUpto,
-        };
+        let rules =
+            Rules { chain: sabotage != Sabotage::NoChain, durable_upto: sabotage != Sabotage::NoDurableUpto };
         let place = |slot: u16, offset: u64| {
             let file = files.iter().find(|loaded| loaded.file.slot == slot);
             file.map_or(Place::Blank, |loaded| loaded.file.place(offset))

@@ -17,7 +17,12 @@ use types::{Epoch, LogIndex, SeqNum, Timestamp};
 
 impl Engine {
     /// Takes over a partition's manifest and segments.
-    pub(crate) fn restore_partition(&mut self, at: usize, loaded: LoadedPartition, notices: &mut Vec<String>) {
+    pub(crate) fn restore_partition(
+        &mut self,
+        at: usize,
+        loaded: LoadedPartition,
+        notices: &mut Vec<String>,
+    ) {
         notices.extend(loaded.notices);
         let entry = &mut self.partitions[at];
         entry.manifest_exists = loaded.manifest_exists;
@@ -73,7 +78,8 @@ impl Engine {
         let state = &found.state;
         let slot = self.slot_for(&state.key);
         let stream = &mut self.catalog[slot];
-        let newest = stream.epoch.max(if stream.exists() { stream.epoch } else { Epoch(stream.last_index.0) });
+        let newest =
+            stream.epoch.max(if stream.exists() { stream.epoch } else { Epoch(stream.last_index.0) });
         if state.epoch < newest {
             return;
         }
@@ -222,10 +228,9 @@ impl Recovery {
         let mut heard_after = vec![false; engine.partitions.len()];
         for group in &verdict.accepted {
             for batch in group.batches.clone() {
-                if let (true, Some(&at)) = (
-                    group.number > last_lost,
-                    engine.partition_at.get(&batch.header.partition),
-                ) {
+                if let (true, Some(&at)) =
+                    (group.number > last_lost, engine.partition_at.get(&batch.header.partition))
+                {
                     heard_after[usize::from(at)] = true;
                 }
                 self.events_replayed += u64::from(batch.header.record_count);
@@ -265,9 +270,9 @@ impl Recovery {
 }
 
 fn lost_text(lost: &LostGroups) -> String {
-    let place = lost.at.map_or_else(String::new, |(slot, offset)| {
-        format!(" (journal file {slot:03}.jnl, offset {offset})")
-    });
+    let place = lost
+        .at
+        .map_or_else(String::new, |(slot, offset)| format!(" (journal file {slot:03}.jnl, offset {offset})"));
     format!(
         "acknowledged data is damaged: groups {}..={}{place}, at most {} changes",
         lost.first, lost.last, lost.records_max

@@ -6,7 +6,9 @@
 
 use crate::checkpoint::MemorySource;
 use crate::command::Effect;
-use crate::disk::{DirId, DiskDone, DiskError, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency, WriteBody};
+use crate::disk::{
+    DirId, DiskDone, DiskError, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency, WriteBody,
+};
 use crate::machine::{Engine, JobKind, OpPurpose};
 use crate::merge::MergeSource;
 use crate::partition::SegmentFile;
@@ -71,7 +73,12 @@ enum Stage {
 }
 
 impl SegmentJob {
-    pub(crate) fn new(partition: usize, meta: SegmentMeta, source: Source, chunk_bytes_max: usize) -> SegmentJob {
+    pub(crate) fn new(
+        partition: usize,
+        meta: SegmentMeta,
+        source: Source,
+        chunk_bytes_max: usize,
+    ) -> SegmentJob {
         SegmentJob {
             partition,
             id: meta.partition,
@@ -177,10 +184,10 @@ impl Engine {
         if let Some((offset, body)) = job.writing.clone() {
             return Step::Disk(DiskOp::Write { file: job.file(), offset, body });
         }
-        if let Some(builder) = &mut job.builder {
-            if let Some(piece) = builder.take_output(PIECE_BYTES) {
-                job.pieces.push_back(piece);
-            }
+        if let Some(builder) = &mut job.builder
+            && let Some(piece) = builder.take_output(PIECE_BYTES)
+        {
+            job.pieces.push_back(piece);
         }
         if let Some(piece) = job.pieces.pop_front() {
             let body = WriteBody { parts: piece.parts, padded_len: piece.padded_len };
@@ -247,11 +254,11 @@ impl Engine {
         out: &mut Vec<Effect>,
     ) -> Option<Step> {
         // A merge's own reads are judged by the merge.
-        if let (Stage::Build, None, Source::Merge(source)) = (job.stage, &job.writing, &mut job.source) {
-            if source.is_reading() {
-                self.merge_read(job.partition, source, result);
-                return None;
-            }
+        if let (Stage::Build, None, Source::Merge(source)) = (job.stage, &job.writing, &mut job.source)
+            && source.is_reading()
+        {
+            self.merge_read(job.partition, source, result);
+            return None;
         }
         let done = match result {
             Ok(done) => done,

@@ -188,7 +188,7 @@ impl Limits {
             (self.body_bytes_max <= BODY_BYTES_CEILING, "body_bytes_max must be at most 1 GiB"),
             (self.body_bytes_max >= 1, "body_bytes_max must be at least 1"),
             (self.append_events_max >= 1, "append_events_max must be at least 1"),
-            (self.journal_file_bytes % 4096 == 0, "journal_file_bytes must be a multiple of 4096"),
+            (self.journal_file_bytes.is_multiple_of(4096), "journal_file_bytes must be a multiple of 4096"),
             (
                 self.append_bytes_max() + 4096 <= self.journal_file_bytes,
                 "journal_file_bytes must hold the largest append: body_bytes_max + 64 * append_events_max + 20 KiB",

@@ -96,20 +96,11 @@ impl SegmentBuilder {
     /// When the stream is not greater, by (key, epoch), than the one before.
     pub fn begin_stream(&mut self, state: StreamState) {
         self.end_stream();
-        assert!(
-            state.first <= state.next,
-            "nothing alive lies behind the end: {state:?}"
-        );
+        assert!(state.first <= state.next, "nothing alive lies behind the end: {state:?}");
         let place = (state.key.clone(), state.epoch);
-        assert!(
-            self.newest.as_ref().is_none_or(|newest| *newest < place),
-            "streams ascend: {place:?}"
-        );
+        assert!(self.newest.as_ref().is_none_or(|newest| *newest < place), "streams ascend: {place:?}");
         self.newest = Some(place);
-        self.stream = Some(FooterStream {
-            state,
-            runs: Vec::new(),
-        });
+        self.stream = Some(FooterStream { state, runs: Vec::new() });
     }
 
     /// Adds the next record of the stream.
@@ -120,19 +111,13 @@ impl SegmentBuilder {
         let stream = self.stream.as_ref().expect("a record belongs to a stream");
         let seq = record.seq();
         let last = stream.runs.last().map(|run| run.last_seq);
-        assert!(
-            last.is_none_or(|last| last < seq) && seq < stream.state.next,
-            "{record:?} out of order"
-        );
+        assert!(last.is_none_or(|last| last < seq) && seq < stream.state.next, "{record:?} out of order");
         if last.map(|last| last.next()) != Some(seq) {
             self.chunk.end_run();
         }
         let len = record.encoded().len();
-        let overhead = if self.chunk.has_open_run() {
-            0
-        } else {
-            ChunkWriter::run_overhead(&stream.state.key)
-        };
+        let overhead =
+            if self.chunk.has_open_run() { 0 } else { ChunkWriter::run_overhead(&stream.state.key) };
         if !self.chunk.is_empty() && self.chunk.len() + overhead + len > self.chunk_bytes_max {
             self.close_chunk();
         }
@@ -191,14 +176,8 @@ impl SegmentBuilder {
         let footer_len = footer.len() as u64;
         let len = footer_offset + footer_len + BLOCK_BYTES as u64;
         let meta = self.meta;
-        let trailer = Trailer {
-            meta,
-            footer_offset,
-            footer_len,
-            footer_checksum,
-            file_len: len,
-            checksum: 0,
-        };
+        let trailer =
+            Trailer { meta, footer_offset, footer_len, footer_checksum, file_len: len, checksum: 0 };
         let (trailer, checksum) = encode_trailer(&trailer);
         let mut parts = self.output;
         for start in (0..footer.len()).step_by(PIECE_BYTES) {
@@ -206,17 +185,7 @@ impl SegmentBuilder {
         }
         parts.push(trailer);
         let pieces = cut_pieces(self.output_offset, parts);
-        (
-            pieces,
-            SegmentSummary {
-                meta,
-                len,
-                footer_offset,
-                footer_len,
-                footer_checksum,
-                checksum,
-            },
-        )
+        (pieces, SegmentSummary { meta, len, footer_offset, footer_len, footer_checksum, checksum })
     }
 
     /// Bytes that wait to be taken.
@@ -247,11 +216,7 @@ impl SegmentBuilder {
         let chunk = self.chunk.finish(&self.meta.chunk_address(offset));
         let chunk_len = u32::try_from(chunk.len()).expect("a chunk is less than 4 GiB");
         for stream in self.waiting.iter_mut().chain(&mut self.stream) {
-            let in_chunk = stream
-                .runs
-                .iter_mut()
-                .rev()
-                .take_while(|run| run.chunk_offset == offset);
+            let in_chunk = stream.runs.iter_mut().rev().take_while(|run| run.chunk_offset == offset);
             in_chunk.for_each(|run| run.chunk_len = chunk_len);
         }
         for stream in self.waiting.drain(..) {
@@ -272,11 +237,7 @@ fn cut_pieces(mut offset: u64, parts: Vec<Bytes>) -> Vec<SegmentPiece> {
                 piece.parts.push(part);
                 piece.padded_len += len;
             }
-            _ => pieces.push(SegmentPiece {
-                offset,
-                parts: vec![part],
-                padded_len: len,
-            }),
+            _ => pieces.push(SegmentPiece { offset, parts: vec![part], padded_len: len }),
         }
         offset += len as u64;
     }

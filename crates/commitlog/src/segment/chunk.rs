@@ -126,12 +126,7 @@ pub fn decode_chunk(bytes: &Bytes, address: &ChunkAddress) -> Result<Vec<ChunkRu
         runs.push(run.decode(&content, &fields)?);
     }
     fields.end()?;
-    fields.require(
-        records == header.record_count as usize,
-        "record count",
-        "is wrong",
-        records as u64,
-    )?;
+    fields.require(records == header.record_count as usize, "record count", "is wrong", records as u64)?;
     Ok(runs)
 }
 
@@ -165,18 +160,10 @@ fn open_content(bytes: &Bytes, address: &ChunkAddress) -> Result<(ChunkHeader, B
     let header = decode_chunk_header(bytes, address)?;
     let end = CHUNK_HEADER_BYTES + header.content_len as usize;
     if bytes.len() < end {
-        return Err(FormatError::truncated(
-            PART,
-            u64::from(header.padded_len),
-            bytes.len() as u64,
-        ));
+        return Err(FormatError::truncated(PART, u64::from(header.padded_len), bytes.len() as u64));
     }
     let content = bytes.slice(..end);
-    check_sum(
-        header.content_checksum,
-        &content[CHUNK_HEADER_BYTES..],
-        "its content",
-    )?;
+    check_sum(header.content_checksum, &content[CHUNK_HEADER_BYTES..], "its content")?;
     Ok((header, content))
 }
 
@@ -185,12 +172,7 @@ fn check_sum(stored: u32, covered: &[u8], covers: &'static str) -> Result<(), Fo
     if computed == stored {
         return Ok(());
     }
-    Err(FormatError::Checksum(WrongChecksum {
-        part: PART,
-        covers,
-        stored,
-        computed,
-    }))
+    Err(FormatError::Checksum(WrongChecksum { part: PART, covers, stored, computed }))
 }
 
 /// A run whose names and records are not looked at yet. Invariant: `first + count` does not overflow.
@@ -211,18 +193,10 @@ impl<'a> RawRun<'a> {
         let bucket = fields.take("bucket", usize::from(bucket_len))?;
         let stream = fields.take("stream", usize::from(stream_len))?;
         let (epoch, first) = (fields.u64("epoch")?, fields.u64("first sequence number")?);
-        let (count, len) = (
-            fields.u32("record count of a run")?,
-            fields.u32("byte length of a run")?,
-        );
+        let (count, len) = (fields.u32("record count of a run")?, fields.u32("byte length of a run")?);
         let room = len as usize / RECORD_HEADER_BYTES;
         let counts = count >= 1 && count as usize <= room && first.checked_add(u64::from(count)).is_some();
-        fields.require(
-            counts,
-            "record count of a run",
-            "does not fit its bytes",
-            u64::from(count),
-        )?;
+        fields.require(counts, "record count of a run", "does not fit its bytes", u64::from(count))?;
         let start = fields.position();
         fields.take("records", len as usize)?;
         Ok(RawRun {
@@ -243,27 +217,14 @@ impl<'a> RawRun<'a> {
     }
 
     fn decode(&self, content: &Bytes, fields: &Fields<'_>) -> Result<ChunkRun, FormatError> {
-        let names = (
-            BucketName::parse_bytes(self.bucket),
-            StreamName::parse_bytes(self.stream),
-        );
+        let names = (BucketName::parse_bytes(self.bucket), StreamName::parse_bytes(self.stream));
         let (Ok(bucket), Ok(stream)) = names else {
             return Err(fields.bad("stream name", "is no name", None));
         };
         let mut records = Vec::with_capacity(self.count);
         let end = self.records_from(content, SeqNum::ZERO, usize::MAX, &mut records)?;
-        fields.require(
-            end == self.end,
-            "byte length of a run",
-            "is not that of its records",
-            end as u64,
-        )?;
-        Ok(ChunkRun {
-            key: StreamKey { bucket, stream },
-            epoch: self.epoch,
-            first_seq: self.first,
-            records,
-        })
+        fields.require(end == self.end, "byte length of a run", "is not that of its records", end as u64)?;
+        Ok(ChunkRun { key: StreamKey { bucket, stream }, epoch: self.epoch, first_seq: self.first, records })
     }
 
     /// Appends the run's records from `from` on until `out` has `events_max`; gives where it stopped.
@@ -320,12 +281,7 @@ impl ChunkWriter {
     pub(super) fn new() -> Self {
         let mut out = BytesMut::with_capacity(BLOCK_BYTES);
         out.resize(CHUNK_HEADER_BYTES, 0);
-        ChunkWriter {
-            out,
-            run: None,
-            run_count: 0,
-            record_count: 0,
-        }
+        ChunkWriter { out, run: None, run_count: 0, record_count: 0 }
     }
 
     /// Bytes that a run of this stream takes before its records.

@@ -13,11 +13,7 @@ use crate::wire::{Put, Reader};
 use bytes::{Bytes, BytesMut};
 use types::{Epoch, Idempotency, LogIndex, SeqNum, StreamKey, Timestamp};
 
-const KIND: FrameKind = FrameKind {
-    part: FilePart::SegmentFooter,
-    magic: *b"MR.SEG.F",
-    version: 1,
-};
+const KIND: FrameKind = FrameKind { part: FilePart::SegmentFooter, magic: *b"MR.SEG.F", version: 1 };
 /// Least bytes of a stream: two names of one byte, state, no run.
 const STREAM_BYTES_MIN: usize = 59;
 const RUN_BYTES: usize = 48;
@@ -106,9 +102,7 @@ pub struct Footer {
 impl Footer {
     /// The stream's entry, when the segment has one.
     pub fn stream(&self, key: &StreamKey, epoch: Epoch) -> Option<&FooterStream> {
-        let place = self
-            .streams
-            .binary_search_by(|stream| stream.order().cmp(&(key, epoch)));
+        let place = self.streams.binary_search_by(|stream| stream.order().cmp(&(key, epoch)));
         place.ok().map(|index| &self.streams[index])
     }
 }
@@ -132,17 +126,10 @@ pub fn decode_footer(bytes: &[u8], trailer: &Trailer) -> Result<Footer, FormatEr
     let (mut fields, meta) = open_footer(bytes, trailer)?;
     let stream_count = fields.count("stream count", STREAM_BYTES_MIN)?;
     let idempotency_count = fields.count("idempotency count", IDEMPOTENCY_BYTES_MIN)?;
-    let mut footer = Footer {
-        meta,
-        streams: Vec::new(),
-        idempotency: Vec::new(),
-    };
+    let mut footer = Footer { meta, streams: Vec::new(), idempotency: Vec::new() };
     for _ in 0..stream_count {
         let stream = take_stream(&mut fields, trailer.footer_offset)?;
-        let ascends = footer
-            .streams
-            .last()
-            .is_none_or(|last| last.order() < stream.order());
+        let ascends = footer.streams.last().is_none_or(|last| last.order() < stream.order());
         let rule = "must be greater than the one before";
         fields.require(ascends, "stream", rule, stream.state.epoch.0)?;
         footer.streams.push(stream);
@@ -159,21 +146,12 @@ fn open_footer<'a>(bytes: &'a [u8], trailer: &Trailer) -> Result<(Fields<'a>, Se
     let (mut fields, stored) = KIND.open(bytes)?;
     if stored != trailer.footer_checksum {
         let (part, covers, computed) = (KIND.part, "what its trailer names", trailer.footer_checksum);
-        return Err(FormatError::Checksum(WrongChecksum {
-            part,
-            covers,
-            stored,
-            computed,
-        }));
+        return Err(FormatError::Checksum(WrongChecksum { part, covers, stored, computed }));
     }
     let own_offset = fields.u64("own offset")?;
     check_place(KIND.part, PlaceField::Offset, trailer.footer_offset, own_offset)?;
     let meta = SegmentMeta::take(&mut fields)?;
-    meta.check_place(
-        trailer.meta.directory_id,
-        trailer.meta.partition,
-        trailer.meta.ordinal,
-    )?;
+    meta.check_place(trailer.meta.directory_id, trailer.meta.partition, trailer.meta.ordinal)?;
     Ok((fields, meta))
 }
 
@@ -198,32 +176,17 @@ fn take_stream(fields: &mut Fields<'_>, footer_offset: u64) -> Result<FooterStre
         bytes: fields.u64("alive bytes")?,
         deleted: fields.flag("deleted")?,
     };
-    fields.require(
-        state.first <= state.next,
-        "first alive",
-        "must not be behind next",
-        state.first.0,
-    )?;
+    fields.require(state.first <= state.next, "first alive", "must not be behind next", state.first.0)?;
     let run_count = fields.count("run count", RUN_BYTES)?;
     let mut runs: Vec<Run> = Vec::with_capacity(run_count);
     for _ in 0..run_count {
         let run = take_run(fields, footer_offset)?;
         let ascends = runs.last().is_none_or(|last| last.last_seq < run.first_seq);
-        fields.require(
-            ascends,
-            "run",
-            "must be greater than the one before",
-            run.first_seq.0,
-        )?;
+        fields.require(ascends, "run", "must be greater than the one before", run.first_seq.0)?;
         runs.push(run);
     }
     let below_next = runs.last().is_none_or(|last| last.last_seq < state.next);
-    fields.require(
-        below_next,
-        "next",
-        "must be greater than every record",
-        state.next.0,
-    )?;
+    fields.require(below_next, "next", "must be greater than every record", state.next.0)?;
     Ok(FooterStream { state, runs })
 }
 
@@ -237,12 +200,7 @@ fn take_run(fields: &mut Fields<'_>, footer_offset: u64) -> Result<Run, FormatEr
         chunk_len: fields.u32("chunk length")?,
         bytes: fields.u32("bytes of a run")?,
     };
-    fields.require(
-        run.first_seq <= run.last_seq,
-        "first of a run",
-        "is behind its last",
-        run.first_seq.0,
-    )?;
+    fields.require(run.first_seq <= run.last_seq, "first of a run", "is behind its last", run.first_seq.0)?;
     let (block, offset, len) = (BLOCK_BYTES as u64, run.chunk_offset, u64::from(run.chunk_len));
     let aligned = offset.is_multiple_of(block) && len.is_multiple_of(block) && len > 0;
     let inside = offset >= block && offset.checked_add(len).is_some_and(|end| end <= footer_offset);
@@ -264,18 +222,8 @@ fn take_idempotency(fields: &mut Fields<'_>) -> Result<IdempotencyEntry, FormatE
     let count = fields.u32("event count of an append")?;
     let len = usize::from(fields.u16("idempotency key length")?);
     let client_key = Bytes::copy_from_slice(fields.take("idempotency key", len)?);
-    let idempotency = Idempotency {
-        key: client_key,
-        digest,
-    };
-    Ok(IdempotencyEntry {
-        key,
-        epoch,
-        idempotency,
-        first,
-        count,
-        time,
-    })
+    let idempotency = Idempotency { key: client_key, digest };
+    Ok(IdempotencyEntry { key, epoch, idempotency, first, count, time })
 }
 
 /// Gathers a footer in encoded form.
@@ -296,13 +244,7 @@ impl FooterWriter {
         meta.put(&mut out);
         let counts_at = out.len();
         out.put_u64(0);
-        FooterWriter {
-            out,
-            counts_at,
-            stream_count: 0,
-            idempotency: Vec::new(),
-            idempotency_count: 0,
-        }
+        FooterWriter { out, counts_at, stream_count: 0, idempotency: Vec::new(), idempotency_count: 0 }
     }
 
     pub(super) fn push_stream(&mut self, stream: &FooterStream) {
@@ -310,13 +252,7 @@ impl FooterWriter {
         self.stream_count += 1;
         let out = &mut self.out;
         out.put_stream_key(&state.key);
-        for number in [
-            state.epoch.0,
-            state.first.0,
-            state.next.0,
-            state.last_time.0,
-            state.last_index.0,
-        ] {
+        for number in [state.epoch.0, state.first.0, state.next.0, state.last_time.0, state.last_index.0] {
             out.put_u64(number);
         }
         out.put_u64(state.bytes);
@@ -325,10 +261,7 @@ impl FooterWriter {
         for run in runs {
             assert!(run.chunk_len > 0, "the run's chunk is closed");
             let times = [run.first_time.0, run.last_time.0];
-            for number in [run.first_seq.0, run.last_seq.0, run.chunk_offset]
-                .into_iter()
-                .chain(times)
-            {
+            for number in [run.first_seq.0, run.last_seq.0, run.chunk_offset].into_iter().chain(times) {
                 out.put_u64(number);
             }
             out.put_u32(run.chunk_len);

@@ -11,16 +11,8 @@ use crate::wire::Put;
 use bytes::Bytes;
 use types::{LogIndex, PartitionId, Term};
 
-const HEADER: FrameKind = FrameKind {
-    part: FilePart::SegmentHeader,
-    magic: *b"MR.SEG.H",
-    version: 1,
-};
-const TRAILER: FrameKind = FrameKind {
-    part: FilePart::SegmentTrailer,
-    magic: *b"MR.SEG.T",
-    version: 1,
-};
+const HEADER: FrameKind = FrameKind { part: FilePart::SegmentHeader, magic: *b"MR.SEG.H", version: 1 };
+const TRAILER: FrameKind = FrameKind { part: FilePart::SegmentTrailer, magic: *b"MR.SEG.T", version: 1 };
 
 /// What a segment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,18 +38,8 @@ pub struct SegmentMeta {
 impl SegmentMeta {
     /// The address of the segment's chunk at byte `offset`.
     pub fn chunk_address(&self, offset: u64) -> ChunkAddress {
-        let SegmentMeta {
-            directory_id,
-            partition,
-            ordinal,
-            ..
-        } = *self;
-        ChunkAddress {
-            directory_id,
-            partition,
-            ordinal,
-            offset,
-        }
+        let SegmentMeta { directory_id, partition, ordinal, .. } = *self;
+        ChunkAddress { directory_id, partition, ordinal, offset }
     }
 
     /// Checks that the segment is the one that was asked for.
@@ -105,10 +87,7 @@ impl SegmentMeta {
             replaces: None,
             partition: PartitionId(0),
         };
-        let replaces = (
-            fields.u64("first replaced ordinal")?,
-            fields.u64("last replaced ordinal")?,
-        );
+        let replaces = (fields.u64("first replaced ordinal")?, fields.u64("last replaced ordinal")?);
         meta.partition = PartitionId(fields.u16("partition")?);
         meta.replaces = fields.flag("replaces")?.then_some(replaces);
         match meta.broken_rule() {
@@ -119,21 +98,11 @@ impl SegmentMeta {
 
     fn broken_rule(&self) -> Option<&'static str> {
         let rules = [
+            (self.first_index <= self.last_index, "must have a first index that is not behind its last"),
+            (self.term_first <= self.term_last, "must have a first term that is not behind its last"),
+            (self.replaces.is_none_or(|(a, b)| a <= b), "must replace a range that is not turned round"),
             (
-                self.first_index <= self.last_index,
-                "must have a first index that is not behind its last",
-            ),
-            (
-                self.term_first <= self.term_last,
-                "must have a first term that is not behind its last",
-            ),
-            (
-                self.replaces.is_none_or(|(a, b)| a <= b),
-                "must replace a range that is not turned round",
-            ),
-            (
-                self.replaces
-                    .is_none_or(|(a, b)| self.ordinal < a || self.ordinal > b),
+                self.replaces.is_none_or(|(a, b)| self.ordinal < a || self.ordinal > b),
                 "must not replace itself",
             ),
         ];
@@ -211,27 +180,16 @@ pub fn decode_trailer(bytes: &[u8], file_len: u64) -> Result<Trailer, FormatErro
 /// Header, chunks, footer and trailer must fill the file.
 fn check_shape(fields: &Fields<'_>, trailer: &Trailer, file_len: u64) -> Result<(), FormatError> {
     let block = BLOCK_BYTES as u64;
-    let Trailer {
-        footer_offset,
-        footer_len,
-        ..
-    } = *trailer;
+    let Trailer { footer_offset, footer_len, .. } = *trailer;
     let aligned = footer_offset.is_multiple_of(block) && footer_len.is_multiple_of(block);
     let rule = "must be of whole blocks, like its length";
     fields.require(aligned, "footer offset", rule, footer_offset)?;
     let inside = footer_offset >= block && footer_len >= block;
     let rule = "must be a block or more behind the header";
     fields.require(inside, "footer length", rule, footer_len)?;
-    let end = footer_offset
-        .checked_add(footer_len)
-        .and_then(|end| end.checked_add(block));
+    let end = footer_offset.checked_add(footer_len).and_then(|end| end.checked_add(block));
     let rule = "must be that of header, chunks, footer, trailer";
-    fields.require(
-        end == Some(trailer.file_len),
-        "file length",
-        rule,
-        trailer.file_len,
-    )?;
+    fields.require(end == Some(trailer.file_len), "file length", rule, trailer.file_len)?;
     let whole = trailer.file_len == file_len;
     fields.require(whole, "file length", "must be that of the file", trailer.file_len)
 }

@@ -104,15 +104,8 @@ impl FooterRebuild {
     /// What to read next; `None` when the scan is done.
     pub fn wanted(&self) -> Option<ReadRange> {
         let left = self.end.checked_sub(self.at).filter(|&left| left > 0)?;
-        let len = if self.read_ahead {
-            self.need.max(READ_BYTES)
-        } else {
-            self.need
-        };
-        Some(ReadRange {
-            offset: self.at,
-            len: usize::try_from(left).map_or(len, |left| len.min(left)),
-        })
+        let len = if self.read_ahead { self.need.max(READ_BYTES) } else { self.need };
+        Some(ReadRange { offset: self.at, len: usize::try_from(left).map_or(len, |left| len.min(left)) })
     }
 
     /// The footer and what is missing from it. A stream's state is estimated: everything found is alive,
@@ -136,14 +129,7 @@ impl FooterRebuild {
             FooterStream { state, runs }
         };
         let streams = self.streams.into_iter().map(stream).collect();
-        (
-            Footer {
-                meta: self.meta,
-                streams,
-                idempotency: self.idempotency,
-            },
-            self.damaged,
-        )
+        (Footer { meta: self.meta, streams, idempotency: self.idempotency }, self.damaged)
     }
 
     /// Looks at what stands at `self.at`; gives how far to go on, or `None` to read first.
@@ -178,15 +164,8 @@ impl FooterRebuild {
         let mut newest = BTreeMap::new();
         for run in &chunk {
             let place = (&run.key, run.epoch);
-            let known = || {
-                self.streams
-                    .get(&(run.key.clone(), run.epoch))
-                    .and_then(|runs| runs.last())
-            };
-            let last = newest
-                .get(&place)
-                .copied()
-                .or_else(|| known().map(|run| run.last_seq));
+            let known = || self.streams.get(&(run.key.clone(), run.epoch)).and_then(|runs| runs.last());
+            let last = newest.get(&place).copied().or_else(|| known().map(|run| run.last_seq));
             if last.is_some_and(|last| last >= run.first_seq) {
                 return false;
             }
@@ -219,20 +198,10 @@ impl FooterRebuild {
         for record in &run.records {
             if let Some((Idempotency { key, digest }, count)) = record.idempotency() {
                 // A copy: a share would keep the whole read in memory.
-                let idempotency = Idempotency {
-                    key: Bytes::copy_from_slice(&key),
-                    digest,
-                };
+                let idempotency = Idempotency { key: Bytes::copy_from_slice(&key), digest };
                 let (key, epoch) = (run.key.clone(), run.epoch);
                 let (first, time) = (record.seq(), record.time());
-                self.idempotency.push(IdempotencyEntry {
-                    key,
-                    epoch,
-                    idempotency,
-                    first,
-                    count,
-                    time,
-                });
+                self.idempotency.push(IdempotencyEntry { key, epoch, idempotency, first, count, time });
             }
         }
     }
@@ -259,8 +228,6 @@ pub fn rebuild_footer(file: &Bytes, meta: SegmentMeta) -> (Footer, Vec<DamagedRa
 fn trailer_of(file: &Bytes, meta: &SegmentMeta) -> Result<Trailer, FormatError> {
     let last_block = file.len().saturating_sub(BLOCK_BYTES);
     let trailer = super::decode_trailer(&file[last_block..], file.len() as u64)?;
-    trailer
-        .meta
-        .check_place(meta.directory_id, meta.partition, meta.ordinal)?;
+    trailer.meta.check_place(meta.directory_id, meta.partition, meta.ordinal)?;
     Ok(trailer)
 }

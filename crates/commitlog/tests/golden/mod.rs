@@ -13,9 +13,7 @@ pub(crate) const DIRECTORY_ID: u128 = 0x0011_2233_4455_6677_8899_aabb_ccdd_eeff;
 
 /// Compares with the golden file, or writes it when asked to; gives the golden bytes.
 fn golden(name: &str, built: &[u8]) -> Bytes {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     if std::env::var_os("MILLRACE_BLESS").is_some() {
         std::fs::write(&path, built).expect("the golden folder can be written");
     }

@@ -46,17 +46,8 @@ fn record(seq: u64, payload_len: usize, key: Option<u64>) -> Record {
     let mut out = BytesMut::new();
     let payload: Vec<u8> = (0..payload_len).map(|at| (at as u64 * 31 + seq) as u8).collect();
     let draft = EventDraft::json(Bytes::from(payload));
-    let key = key.map(|digest| Idempotency {
-        key: Bytes::from(digest.to_string()),
-        digest,
-    });
-    Record::encode(
-        &mut out,
-        &draft,
-        SeqNum(seq),
-        Timestamp(1000 + seq),
-        key.as_ref().map(|key| (key, 1)),
-    );
+    let key = key.map(|digest| Idempotency { key: Bytes::from(digest.to_string()), digest });
+    Record::encode(&mut out, &draft, SeqNum(seq), Timestamp(1000 + seq), key.as_ref().map(|key| (key, 1)));
     Record::from_encoded(out.freeze())
 }
 
@@ -96,24 +87,17 @@ fn content() -> impl Strategy<Value = Content> {
     let streams = (1_u32..1000, proptest::collection::vec(step, 0..60));
     let all = proptest::collection::btree_map(names, streams, 0..12);
     (all, 1_usize..5).prop_map(|(all, blocks)| {
-        let made = all
-            .into_iter()
-            .map(|(name, (first, steps))| stream(name, first, steps));
-        let sorted: BTreeMap<_, _> = made
-            .map(|(state, records)| ((state.key.clone(), state.epoch), (state, records)))
-            .collect();
-        Content {
-            streams: sorted.into_values().collect(),
-            chunk_bytes_max: blocks * BLOCK_BYTES,
-        }
+        let made = all.into_iter().map(|(name, (first, steps))| stream(name, first, steps));
+        let sorted: BTreeMap<_, _> =
+            made.map(|(state, records)| ((state.key.clone(), state.epoch), (state, records))).collect();
+        Content { streams: sorted.into_values().collect(), chunk_bytes_max: blocks * BLOCK_BYTES }
     })
 }
 
 /// Contents with at least one record.
 fn filled() -> impl Strategy<Value = Content> {
-    content().prop_filter("has a record", |content| {
-        content.streams.iter().any(|(_, records)| !records.is_empty())
-    })
+    content()
+        .prop_filter("has a record", |content| content.streams.iter().any(|(_, records)| !records.is_empty()))
 }
 
 fn entries(content: &Content) -> Vec<IdempotencyEntry> {
@@ -123,14 +107,7 @@ fn entries(content: &Content) -> Vec<IdempotencyEntry> {
             if let Some((idempotency, count)) = record.idempotency() {
                 let (key, epoch) = (state.key.clone(), state.epoch);
                 let (first, time) = (record.seq(), record.time());
-                entries.push(IdempotencyEntry {
-                    key,
-                    epoch,
-                    idempotency,
-                    first,
-                    count,
-                    time,
-                });
+                entries.push(IdempotencyEntry { key, epoch, idempotency, first, count, time });
             }
         }
     }
@@ -146,10 +123,7 @@ fn build(content: &Content, take_bytes: usize) -> Built {
         for record in records {
             builder.push_record(record);
             let taken = builder.take_output(take_bytes);
-            assert!(
-                builder.output_len() < take_bytes.max(1),
-                "what is ready can be taken"
-            );
+            assert!(builder.output_len() < take_bytes.max(1), "what is ready can be taken");
             pieces.extend(taken);
         }
     }
@@ -160,33 +134,18 @@ fn build(content: &Content, take_bytes: usize) -> Built {
     pieces.extend(rest);
     let mut file = BytesMut::new();
     for piece in pieces {
-        assert_eq!(
-            piece.offset,
-            file.len() as u64,
-            "pieces come in file order without holes"
-        );
+        assert_eq!(piece.offset, file.len() as u64, "pieces come in file order without holes");
         assert!(piece.padded_len.is_multiple_of(BLOCK_BYTES) && piece.padded_len > 0);
         piece.parts.iter().for_each(|part| file.extend_from_slice(part));
-        assert_eq!(
-            piece.offset as usize + piece.padded_len,
-            file.len(),
-            "a piece is as long as its parts"
-        );
+        assert_eq!(piece.offset as usize + piece.padded_len, file.len(), "a piece is as long as its parts");
     }
     assert_eq!(file.len() as u64, summary.len);
-    Built {
-        file: file.freeze(),
-        summary,
-    }
+    Built { file: file.freeze(), summary }
 }
 
 impl Built {
     fn trailer(&self) -> Trailer {
-        decode_trailer(
-            &self.file[self.file.len() - BLOCK_BYTES..],
-            self.file.len() as u64,
-        )
-        .expect("sound")
+        decode_trailer(&self.file[self.file.len() - BLOCK_BYTES..], self.file.len() as u64).expect("sound")
     }
 
     fn footer(&self) -> Footer {
@@ -218,8 +177,5 @@ fn flip(bytes: &mut [u8], bit: usize) {
 
 fn one_stream(name: (u8, u8, u8), count: usize) -> Content {
     let streams = vec![stream(name, 1, vec![(1, 100, None); count])];
-    Content {
-        streams,
-        chunk_bytes_max: BLOCK_BYTES,
-    }
+    Content { streams, chunk_bytes_max: BLOCK_BYTES }
 }

@@ -112,21 +112,12 @@ fn a_chunk_in_another_place_is_foreign() {
     let moved = decode_chunk(&built.file.slice(first..), &META.chunk_address(second as u64));
     assert!(matches!(moved, Err(FormatError::Foreign(_))), "{moved:?}");
     for wrong in [
-        ChunkAddress {
-            directory_id: 1,
-            ..sound
-        },
-        ChunkAddress {
-            partition: PartitionId(18),
-            ..sound
-        },
+        ChunkAddress { directory_id: 1, ..sound },
+        ChunkAddress { partition: PartitionId(18), ..sound },
         ChunkAddress { ordinal: 43, ..sound },
     ] {
         let error = decode_chunk(&built.file.slice(first..), &wrong).expect_err("elsewhere");
-        assert!(
-            error.to_string().starts_with("segment chunk belongs elsewhere"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("segment chunk belongs elsewhere"), "{error}");
     }
 }
 
@@ -134,10 +125,7 @@ fn a_chunk_in_another_place_is_foreign() {
 fn a_segment_cut_or_lengthened_is_noticed_by_its_trailer() {
     let built = build(&one_stream((1, 1, 1), 3), usize::MAX);
     let trailer = &built.file[built.file.len() - BLOCK_BYTES..];
-    for len in [
-        built.summary.len - BLOCK_BYTES as u64,
-        built.summary.len + BLOCK_BYTES as u64,
-    ] {
+    for len in [built.summary.len - BLOCK_BYTES as u64, built.summary.len + BLOCK_BYTES as u64] {
         let error = decode_trailer(trailer, len).expect_err("another length");
         assert!(error.to_string().contains("must be that of the file"), "{error}");
     }
@@ -145,15 +133,9 @@ fn a_segment_cut_or_lengthened_is_noticed_by_its_trailer() {
 
 #[test]
 fn a_footer_of_another_segment_is_refused() {
-    let (one, other) = (
-        build(&one_stream((1, 1, 1), 3), 0),
-        build(&one_stream((1, 2, 1), 3), 0),
-    );
+    let (one, other) = (build(&one_stream((1, 1, 1), 3), 0), build(&one_stream((1, 2, 1), 3), 0));
     let footer = &other.file[other.summary.footer_offset as usize..];
-    assert!(matches!(
-        decode_footer(footer, &one.trailer()),
-        Err(FormatError::Checksum(_))
-    ));
+    assert!(matches!(decode_footer(footer, &one.trailer()), Err(FormatError::Checksum(_))));
 }
 
 #[test]
@@ -179,14 +161,8 @@ fn a_count_or_a_number_that_cannot_be_is_refused_before_anything_is_allocated() 
         footer[at..at + 4].fill(0xff);
         reseal(&mut footer);
         let footer_checksum = u32::from_le_bytes(footer[8..12].try_into().expect("four bytes"));
-        let trailer = Trailer {
-            footer_checksum,
-            ..built.trailer()
-        };
+        let trailer = Trailer { footer_checksum, ..built.trailer() };
         let error = decode_footer(&footer, &trailer).expect_err("no footer holds so much");
-        assert!(
-            error.to_string().contains("claims more than the part holds"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("claims more than the part holds"), "{error}");
     }
 }
