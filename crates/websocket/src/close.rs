@@ -108,10 +108,7 @@ mod tests {
         let reason = format!("{}\u{20ac}\u{20ac}", "a".repeat(CLOSE_REASON_BYTES_MAX - 4));
         let (payload, length) = encode(Some(CloseCode::NORMAL), &reason);
         assert_eq!(length, 2 + CLOSE_REASON_BYTES_MAX - 1);
-        assert_eq!(
-            std::str::from_utf8(&payload[2..length]),
-            Ok(&reason[..CLOSE_REASON_BYTES_MAX - 1])
-        );
+        assert_eq!(std::str::from_utf8(&payload[2..length]), Ok(&reason[..CLOSE_REASON_BYTES_MAX - 1]));
     }
 
     #[test]

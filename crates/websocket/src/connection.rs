@@ -50,10 +50,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Config {
-            message_bytes_max: 1 << 20,
-            fragments_max: 1024,
-        }
+        Config { message_bytes_max: 1 << 20, fragments_max: 1024 }
     }
 }
 
@@ -265,17 +262,8 @@ impl Connection {
             _ => {}
         }
         if !header.opcode.is_control() {
-            let Config {
-                message_bytes_max,
-                fragments_max,
-            } = self.config;
-            self.message.admit(
-                &header,
-                Bounds {
-                    message_bytes_max,
-                    fragments_max,
-                },
-            )?;
+            let Config { message_bytes_max, fragments_max } = self.config;
+            self.message.admit(&header, Bounds { message_bytes_max, fragments_max })?;
         }
         Ok(header)
     }
@@ -353,26 +341,15 @@ impl Connection {
             return None;
         };
         self.masked_frames += 1;
-        let digest = Sha1::new()
-            .chain_update(mask_seed)
-            .chain_update(self.masked_frames.to_be_bytes())
-            .finalize();
+        let digest =
+            Sha1::new().chain_update(mask_seed).chain_update(self.masked_frames.to_be_bytes()).finalize();
         Some([digest[0], digest[1], digest[2], digest[3]])
     }
 
     fn assert_invariants(&self) {
-        let bound = self
-            .config
-            .message_bytes_max
-            .max(crate::CONTROL_PAYLOAD_BYTES_MAX);
+        let bound = self.config.message_bytes_max.max(crate::CONTROL_PAYLOAD_BYTES_MAX);
         assert!(self.message.len() <= self.config.message_bytes_max);
-        assert!(
-            self.received.len() < bound + HEADER_BYTES_MAX,
-            "at most one incomplete frame is held"
-        );
-        assert!(
-            self.state != State::Closed || self.held_bytes() == 0,
-            "a closed connection holds nothing"
-        );
+        assert!(self.received.len() < bound + HEADER_BYTES_MAX, "at most one incomplete frame is held");
+        assert!(self.state != State::Closed || self.held_bytes() == 0, "a closed connection holds nothing");
     }
 }

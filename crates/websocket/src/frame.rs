@@ -114,12 +114,7 @@ pub fn decode_header(input: &[u8]) -> Result<Option<(FrameHeader, usize)>, Viola
     } else {
         return Ok(None);
     };
-    let header = FrameHeader {
-        fin: first & FIN_BIT != 0,
-        opcode,
-        mask,
-        payload_bytes,
-    };
+    let header = FrameHeader { fin: first & FIN_BIT != 0, opcode, mask, payload_bytes };
     Ok(Some((header, input.len() - rest.len())))
 }
 
@@ -204,20 +199,10 @@ pub(crate) fn encode_header(
 ) -> EncodedHeader {
     if opcode.is_control() {
         assert!(fin, "a control frame is never fragmented");
-        assert!(
-            payload_bytes <= CONTROL_PAYLOAD_BYTES_MAX,
-            "a control payload has at most 125 bytes"
-        );
+        assert!(payload_bytes <= CONTROL_PAYLOAD_BYTES_MAX, "a control payload has at most 125 bytes");
     }
-    let mut header = EncodedHeader {
-        bytes: [0; HEADER_BYTES_MAX],
-        length: 0,
-    };
-    let first = if fin {
-        FIN_BIT | opcode.number()
-    } else {
-        opcode.number()
-    };
+    let mut header = EncodedHeader { bytes: [0; HEADER_BYTES_MAX], length: 0 };
+    let first = if fin { FIN_BIT | opcode.number() } else { opcode.number() };
     let mask_bit = if mask.is_some() { MASK_BIT } else { 0 };
     if payload_bytes < usize::from(LENGTH_16) {
         header.push(&[first, mask_bit | payload_bytes as u8]);
@@ -245,15 +230,9 @@ mod tests {
 
     #[test]
     fn the_lengths_take_the_shortest_form() {
-        for (payload_bytes, header_bytes) in [
-            (0, 2),
-            (125, 2),
-            (126, 4),
-            (127, 4),
-            (65_535, 4),
-            (65_536, 10),
-            (usize::MAX >> 1, 10),
-        ] {
+        for (payload_bytes, header_bytes) in
+            [(0, 2), (125, 2), (126, 4), (127, 4), (65_535, 4), (65_536, 10), (usize::MAX >> 1, 10)]
+        {
             let header = frame_header(Opcode::Binary, true, payload_bytes);
             assert_eq!(header.len(), header_bytes, "{payload_bytes}");
         }

@@ -26,14 +26,9 @@ const KEY_FORM: GeneralPurpose = GeneralPurpose::new(
 
 /// The value of `Sec-WebSocket-Accept` for a `Sec-WebSocket-Key` as it stood in the request (§4.2.2).
 pub fn accept_key(sec_websocket_key: &[u8]) -> [u8; 28] {
-    let digest = Sha1::new()
-        .chain_update(sec_websocket_key)
-        .chain_update(ACCEPT_SUFFIX)
-        .finalize();
+    let digest = Sha1::new().chain_update(sec_websocket_key).chain_update(ACCEPT_SUFFIX).finalize();
     let mut accept = [0u8; 28];
-    let length = STANDARD
-        .encode_slice(digest, &mut accept)
-        .expect("20 bytes are 28 characters of base64");
+    let length = STANDARD.encode_slice(digest, &mut accept).expect("20 bytes are 28 characters of base64");
     assert_eq!(length, accept.len());
     accept
 }
@@ -41,9 +36,7 @@ pub fn accept_key(sec_websocket_key: &[u8]) -> [u8; 28] {
 /// The value of `Sec-WebSocket-Key` from 16 random bytes.
 pub fn client_key(random: [u8; 16]) -> [u8; 24] {
     let mut key = [0u8; 24];
-    let length = STANDARD
-        .encode_slice(random, &mut key)
-        .expect("16 bytes are 24 characters of base64");
+    let length = STANDARD.encode_slice(random, &mut key).expect("16 bytes are 24 characters of base64");
     assert_eq!(length, key.len());
     key
 }
@@ -102,11 +95,9 @@ impl UpgradeRefused {
         match self {
             UpgradeRefused::MethodNotGet => &[("Allow", "GET")],
             // RFC 6455 §4.2.2 asks for the version, RFC 9110 §15.5.22 for the rest.
-            UpgradeRefused::VersionUnsupported => &[
-                ("Sec-WebSocket-Version", "13"),
-                ("Upgrade", "websocket"),
-                ("Connection", "Upgrade"),
-            ],
+            UpgradeRefused::VersionUnsupported => {
+                &[("Sec-WebSocket-Version", "13"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+            }
             _ => &[],
         }
     }
@@ -168,10 +159,7 @@ pub fn check_upgrade<'a>(
         return Err(UpgradeRefused::KeyInvalid);
     }
     let protocols = request.protocols.ok_or(UpgradeRefused::ProtocolInvalid)?;
-    Ok(Upgrade {
-        accept: accept_key(key),
-        protocols,
-    })
+    Ok(Upgrade { accept: accept_key(key), protocols })
 }
 
 /// Appends the answer 101 that accepts an upgrade, with one of the subprotocols that the client offered or
@@ -350,10 +338,7 @@ impl<'a> Relevant<'a> {
 
 /// The elements of a comma-separated list; empty ones are skipped (RFC 9110 §5.6.1.2).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|element| !element.is_empty())
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
 /// Whether a list names `token`, in any case.
@@ -363,10 +348,7 @@ fn has_token(value: &[u8], token: &str) -> bool {
 
 /// Whether the text is a token (RFC 9110 §5.6.2).
 fn is_token(text: &[u8]) -> bool {
-    !text.is_empty()
-        && text
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+    !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
 /// Whether it decodes to 16 bytes; a longer one does not fit and fails.

@@ -48,15 +48,11 @@ impl Message {
         };
         self.fragments += 1;
         if self.fragments > bounds.fragments_max {
-            return Err(Violation::TooManyFragments {
-                limit: bounds.fragments_max,
-            });
+            return Err(Violation::TooManyFragments { limit: bounds.fragments_max });
         }
         let room = bounds.message_bytes_max - self.parts.len();
         if header.payload_bytes > room as u64 {
-            return Err(Violation::MessageTooLong {
-                limit: bounds.message_bytes_max,
-            });
+            return Err(Violation::MessageTooLong { limit: bounds.message_bytes_max });
         }
         Ok(())
     }
@@ -82,12 +78,7 @@ impl Message {
         if !self.utf8.is_complete() {
             return Err(Violation::TextInvalid(InvalidUtf8));
         }
-        let Message {
-            kind,
-            fragments,
-            mut parts,
-            ..
-        } = std::mem::take(self);
+        let Message { kind, fragments, mut parts, .. } = std::mem::take(self);
         let kind = kind.expect("a frame is admitted before it ends");
         if fragments == 1 {
             return Ok(Some((kind, payload.freeze())));

@@ -39,9 +39,7 @@ impl Received {
     /// Unmasks what has arrived of the payload since the last call, and returns it.
     pub(crate) fn unmask_arrived(&mut self, header: &FrameHeader) -> &[u8] {
         let start = self.plain_bytes;
-        let end = usize::try_from(header.payload_bytes)
-            .unwrap_or(usize::MAX)
-            .min(self.received.len());
+        let end = usize::try_from(header.payload_bytes).unwrap_or(usize::MAX).min(self.received.len());
         assert!(start <= end, "a payload only grows");
         if let Some(key) = header.mask {
             apply_mask(&mut self.received[start..end], key, start);

@@ -8,10 +8,7 @@ use crate::violation::Violation;
 use bytes::BytesMut;
 
 /// Limits that short inputs reach.
-const CONFIG: Config = Config {
-    message_bytes_max: 300,
-    fragments_max: 8,
-};
+const CONFIG: Config = Config { message_bytes_max: 300, fragments_max: 8 };
 
 /// What came out of a connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,13 +27,7 @@ pub fn fuzz_connection(bytes: &[u8]) {
     let [choice, cut, input @ ..] = bytes else {
         return;
     };
-    let role = if choice & 1 == 0 {
-        Role::Server
-    } else {
-        Role::Client {
-            mask_seed: [*choice; 16],
-        }
-    };
+    let role = if choice & 1 == 0 { Role::Server } else { Role::Client { mask_seed: [*choice; 16] } };
     let whole = trace(role, input, input.len().max(1));
     let pieces = trace(role, input, usize::from(*cut).max(1));
     assert_eq!(whole, pieces, "any split of the input gives the same result");
@@ -45,10 +36,7 @@ pub fn fuzz_connection(bytes: &[u8]) {
             assert!(std::str::from_utf8(text).is_ok(), "a text is UTF-8");
         }
     }
-    assert!(
-        whole.violation.is_none() || whole.state == State::Closed,
-        "a violation ends the connection"
-    );
+    assert!(whole.violation.is_none() || whole.state == State::Closed, "a violation ends the connection");
 }
 
 fn trace(role: Role, input: &[u8], piece_bytes: usize) -> Trace {
@@ -64,10 +52,5 @@ fn trace(role: Role, input: &[u8], piece_bytes: usize) -> Trace {
         }
         output.extend(connection.take_output());
     }
-    Trace {
-        events,
-        violation,
-        output,
-        state: connection.state(),
-    }
+    Trace { events, violation, output, state: connection.state() }
 }

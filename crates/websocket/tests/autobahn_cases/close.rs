@@ -9,19 +9,11 @@ use crate::{
 #[test]
 fn case_7_1_after_a_close_nothing_is_answered() {
     let message = "Hello World!";
-    check(
-        "7.1.1",
-        &[text(message), close(1000, "")],
-        &[echo_text(message), NORMAL],
-    );
+    check("7.1.1", &[text(message), close(1000, "")], &[echo_text(message), NORMAL]);
     check("7.1.2", &[close(1000, ""), close(1000, "")], &[NORMAL]);
     check("7.1.3", &[close(1000, ""), ping("")], &[NORMAL]);
     check("7.1.4", &[close(1000, ""), text(message)], &[NORMAL]);
-    let inside = [
-        text("fragment1").more(),
-        close(1000, ""),
-        continuation("fragment2"),
-    ];
+    let inside = [text("fragment1").more(), close(1000, ""), continuation("fragment2")];
     check("7.1.5", &inside, &[NORMAL]);
     let long = "BAsd7&jh23".repeat(26_215);
     let frames = [text(&long), text(message), close(1000, ""), ping("")];
@@ -46,23 +38,13 @@ fn case_7_5_1_a_reason_that_is_not_utf8_fails_the_connection() {
 
 #[test]
 fn case_7_7_valid_codes_are_echoed() {
-    let codes = [
-        1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999,
-    ];
+    let codes = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999];
     for (at, code) in codes.into_iter().enumerate() {
-        check(
-            &format!("7.7.{}", at + 1),
-            &[close(code, "")],
-            &[Reply::Close(Some(code))],
-        );
+        check(&format!("7.7.{}", at + 1), &[close(code, "")], &[Reply::Close(Some(code))]);
     }
     // Registered since the suite was written.
     for code in [1012, 1013, 1014] {
-        check(
-            "7.7, later codes",
-            &[close(code, "")],
-            &[Reply::Close(Some(code))],
-        );
+        check("7.7, later codes", &[close(code, "")], &[Reply::Close(Some(code))]);
     }
 }
 

@@ -12,14 +12,9 @@ const HELLO: &str = "Hello, world!";
 
 #[test]
 fn case_1_1_text_messages_of_every_length_form_come_back() {
-    for (case, length) in [
-        ("1.1.1", 0),
-        ("1.1.2", 125),
-        ("1.1.3", 126),
-        ("1.1.4", 127),
-        ("1.1.5", 128),
-        ("1.1.6", 65_535),
-    ] {
+    for (case, length) in
+        [("1.1.1", 0), ("1.1.2", 125), ("1.1.3", 126), ("1.1.4", 127), ("1.1.5", 128), ("1.1.6", 65_535)]
+    {
         let payload = "*".repeat(length);
         check(case, &[text(&payload)], &[echo_text(&payload)]);
     }
@@ -30,14 +25,9 @@ fn case_1_1_text_messages_of_every_length_form_come_back() {
 
 #[test]
 fn case_1_2_binary_messages_of_every_length_form_come_back() {
-    for (case, length) in [
-        ("1.2.1", 0),
-        ("1.2.2", 125),
-        ("1.2.3", 126),
-        ("1.2.4", 127),
-        ("1.2.5", 128),
-        ("1.2.6", 65_535),
-    ] {
+    for (case, length) in
+        [("1.2.1", 0), ("1.2.2", 125), ("1.2.3", 126), ("1.2.4", 127), ("1.2.5", 128), ("1.2.6", 65_535)]
+    {
         let payload = vec![0xfe; length];
         check(case, &[binary(&payload)], &[echo_binary(&payload)]);
     }
@@ -66,21 +56,9 @@ fn case_2_pings_are_answered_and_pongs_are_not() {
 fn case_3_reserved_bits_fail_the_connection() {
     check("3.1", &[text(HELLO).rsv(1)], &[PROTOCOL_ERROR]);
     let echo_and_fail = [echo_text(HELLO), PROTOCOL_ERROR];
-    check(
-        "3.2",
-        &[text(HELLO), text(HELLO).rsv(2), ping("")],
-        &echo_and_fail,
-    );
-    check(
-        "3.3",
-        &[text(HELLO), text(HELLO).rsv(3), ping("")],
-        &echo_and_fail,
-    );
-    check(
-        "3.4",
-        &[text(HELLO), text(HELLO).rsv(4), ping("")],
-        &echo_and_fail,
-    );
+    check("3.2", &[text(HELLO), text(HELLO).rsv(2), ping("")], &echo_and_fail);
+    check("3.3", &[text(HELLO), text(HELLO).rsv(3), ping("")], &echo_and_fail);
+    check("3.4", &[text(HELLO), text(HELLO).rsv(4), ping("")], &echo_and_fail);
     check("3.5", &[binary([0xfe; 8]).rsv(5)], &[PROTOCOL_ERROR]);
     check("3.6", &[ping(HELLO).rsv(6)], &[PROTOCOL_ERROR]);
     check("3.7", &[crate::close(1000, "").rsv(7)], &[PROTOCOL_ERROR]);
@@ -93,20 +71,9 @@ fn case_4_reserved_opcodes_fail_the_connection() {
         check(case, &[reserved(opcode, "")], &[PROTOCOL_ERROR]);
     }
     for (case, opcode) in [("4.1.2", 4), ("4.2.2", 12)] {
-        check(
-            case,
-            &[reserved(opcode, "reserved opcode payload")],
-            &[PROTOCOL_ERROR],
-        );
+        check(case, &[reserved(opcode, "reserved opcode payload")], &[PROTOCOL_ERROR]);
     }
-    let rows = [
-        ("4.1.3", 5),
-        ("4.1.4", 6),
-        ("4.1.5", 7),
-        ("4.2.3", 13),
-        ("4.2.4", 14),
-        ("4.2.5", 15),
-    ];
+    let rows = [("4.1.3", 5), ("4.1.4", 6), ("4.1.5", 7), ("4.2.3", 13), ("4.2.4", 14), ("4.2.5", 15)];
     for (case, opcode) in rows {
         let frames = [text(HELLO), reserved(opcode, ""), ping("")];
         check(case, &frames, &[echo_text(HELLO), PROTOCOL_ERROR]);
@@ -115,27 +82,15 @@ fn case_4_reserved_opcodes_fail_the_connection() {
 
 #[test]
 fn case_5_1_to_5_2_control_frames_are_never_fragmented() {
-    check(
-        "5.1",
-        &[ping("frag").more(), continuation("ment")],
-        &[PROTOCOL_ERROR],
-    );
-    check(
-        "5.2",
-        &[pong("frag").more(), continuation("ment")],
-        &[PROTOCOL_ERROR],
-    );
+    check("5.1", &[ping("frag").more(), continuation("ment")], &[PROTOCOL_ERROR]);
+    check("5.2", &[pong("frag").more(), continuation("ment")], &[PROTOCOL_ERROR]);
 }
 
 #[test]
 fn case_5_3_to_5_8_fragments_make_one_message_and_pings_stand_between() {
     let message = [text("fragment1").more(), continuation("fragment2")];
     check("5.3, 5.4, 5.5", &message, &[echo_text("fragment1fragment2")]);
-    let with_ping = [
-        text("fragment1").more(),
-        ping("ping payload"),
-        continuation("fragment2"),
-    ];
+    let with_ping = [text("fragment1").more(), ping("ping payload"), continuation("fragment2")];
     let expected = [pong_of("ping payload"), echo_text("fragment1fragment2")];
     check("5.6, 5.7, 5.8", &with_ping, &expected);
 }
@@ -144,42 +99,20 @@ fn case_5_3_to_5_8_fragments_make_one_message_and_pings_stand_between() {
 fn case_5_9_to_5_18_the_order_of_fragments_is_kept() {
     let lone = continuation("non-continuation payload");
     check("5.9, 5.10, 5.11", &[lone.clone(), text(HELLO)], &[PROTOCOL_ERROR]);
-    check(
-        "5.12, 5.13, 5.14",
-        &[lone.clone().more(), text(HELLO)],
-        &[PROTOCOL_ERROR],
-    );
+    check("5.12, 5.13, 5.14", &[lone.clone().more(), text(HELLO)], &[PROTOCOL_ERROR]);
     let frames = [
         text("fragment1").more(),
         continuation("fragment2"),
         continuation("fragment3").more(),
         text("fragment4"),
     ];
-    check(
-        "5.15",
-        &frames,
-        &[echo_text("fragment1fragment2"), PROTOCOL_ERROR],
-    );
+    check("5.15", &frames, &[echo_text("fragment1fragment2"), PROTOCOL_ERROR]);
     let twice = |lone: crate::Frame| {
-        [
-            lone.clone(),
-            text("fragment2").more(),
-            continuation("fragment3"),
-            lone,
-            text("fragment4"),
-        ]
+        [lone.clone(), text("fragment2").more(), continuation("fragment3"), lone, text("fragment4")]
     };
-    check(
-        "5.16",
-        &twice(continuation("fragment1").more()),
-        &[PROTOCOL_ERROR],
-    );
+    check("5.16", &twice(continuation("fragment1").more()), &[PROTOCOL_ERROR]);
     check("5.17", &twice(continuation("fragment1")), &[PROTOCOL_ERROR]);
-    check(
-        "5.18",
-        &[text("fragment1").more(), text("fragment2")],
-        &[PROTOCOL_ERROR],
-    );
+    check("5.18", &[text("fragment1").more(), text("fragment2")], &[PROTOCOL_ERROR]);
 }
 
 #[test]

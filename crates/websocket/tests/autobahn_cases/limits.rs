@@ -36,17 +36,10 @@ fn case_9_3_and_9_4_4_mib_in_fragments_of_each_size_come_back() {
     for opcode in [1, 2] {
         let (payload, expected) = message(opcode, 4 * MIB);
         for (at, size) in sizes.into_iter().enumerate() {
-            let wire: Vec<u8> = fragmented(opcode, &payload, size)
-                .iter()
-                .flat_map(|frame| frame.wire())
-                .collect();
+            let wire: Vec<u8> =
+                fragmented(opcode, &payload, size).iter().flat_map(|frame| frame.wire()).collect();
             let case = format!("9.{}.{}", opcode + 2, at + 1);
-            check_pieces(
-                &case,
-                "in reads of 16 KiB",
-                wire.chunks(16 * KIB),
-                std::slice::from_ref(&expected),
-            );
+            check_pieces(&case, "in reads of 16 KiB", wire.chunks(16 * KIB), std::slice::from_ref(&expected));
         }
     }
 }
@@ -58,12 +51,7 @@ fn case_9_5_and_9_6_1_mib_in_chops_of_each_size_come_back() {
         let wire = Frame::new(opcode, payload).wire();
         for (at, chop_bytes) in [64, 128, 256, 512, KIB, 2 * KIB].into_iter().enumerate() {
             let case = format!("9.{}.{}", opcode + 4, at + 1);
-            check_pieces(
-                &case,
-                "chopped",
-                wire.chunks(chop_bytes),
-                std::slice::from_ref(&expected),
-            );
+            check_pieces(&case, "chopped", wire.chunks(chop_bytes), std::slice::from_ref(&expected));
         }
     }
 }
@@ -75,12 +63,7 @@ fn case_9_7_and_9_8_a_thousand_messages_of_each_size_come_back_in_order() {
             let (payload, expected) = message(opcode, size);
             let wire = Frame::new(opcode, payload).wire().repeat(1000);
             let case = format!("9.{}.{}", opcode + 6, at + 1);
-            check_pieces(
-                &case,
-                "in reads of 16 KiB",
-                wire.chunks(16 * KIB),
-                &vec![expected; 1000],
-            );
+            check_pieces(&case, "in reads of 16 KiB", wire.chunks(16 * KIB), &vec![expected; 1000]);
         }
     }
 }

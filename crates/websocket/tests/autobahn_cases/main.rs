@@ -24,12 +24,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     pub(crate) fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Frame {
-        Frame {
-            fin: true,
-            rsv: 0,
-            opcode,
-            payload: payload.as_ref().to_vec(),
-        }
+        Frame { fin: true, rsv: 0, opcode, payload: payload.as_ref().to_vec() }
     }
 
     /// The same frame without FIN.
@@ -58,12 +53,7 @@ impl Frame {
         }
         let key = [0x37, 0xfa, 0x21, 0x3d];
         wire.extend(key);
-        wire.extend(
-            self.payload
-                .iter()
-                .zip(key.iter().cycle())
-                .map(|(byte, key)| byte ^ key),
-        );
+        wire.extend(self.payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
         wire
     }
 }
@@ -96,10 +86,8 @@ pub(crate) fn close(code: u16, reason: impl AsRef<[u8]>) -> Frame {
 
 /// A message in frames of `piece_bytes`.
 pub(crate) fn fragmented(opcode: u8, payload: &[u8], piece_bytes: usize) -> Vec<Frame> {
-    let mut frames: Vec<Frame> = payload
-        .chunks(piece_bytes)
-        .map(|piece| continuation(piece).more())
-        .collect();
+    let mut frames: Vec<Frame> =
+        payload.chunks(piece_bytes).map(|piece| continuation(piece).more()).collect();
     frames.first_mut().expect("a payload of at least one byte").opcode = opcode;
     frames.last_mut().expect("a payload of at least one byte").fin = true;
     frames
@@ -123,12 +111,7 @@ impl std::fmt::Debug for Reply {
             Reply::Pong(payload) => ("Pong", payload),
             Reply::Close(code) => return write!(f, "Close({code:?})"),
         };
-        write!(
-            f,
-            "{name}({} bytes: {:02x?})",
-            payload.len(),
-            &payload[..payload.len().min(16)]
-        )
+        write!(f, "{name}({} bytes: {:02x?})", payload.len(), &payload[..payload.len().min(16)])
     }
 }
 
@@ -156,14 +139,8 @@ pub(crate) struct Echo {
 
 impl Echo {
     pub(crate) fn new() -> Echo {
-        let config = Config {
-            message_bytes_max: 16 << 20,
-            fragments_max: 1 << 17,
-        };
-        Echo {
-            connection: Connection::new(Role::Server, config),
-            output: Vec::new(),
-        }
+        let config = Config { message_bytes_max: 16 << 20, fragments_max: 1 << 17 };
+        Echo { connection: Connection::new(Role::Server, config), output: Vec::new() }
     }
 
     pub(crate) fn receive(&mut self, bytes: &[u8]) {
@@ -172,14 +149,10 @@ impl Echo {
             match event {
                 Ok(Event::Text(text)) => {
                     let text = std::str::from_utf8(&text).expect("a text message is UTF-8");
-                    self.connection
-                        .send_text(text)
-                        .expect("an event before the close");
+                    self.connection.send_text(text).expect("an event before the close");
                 }
                 Ok(Event::Binary(payload)) => {
-                    self.connection
-                        .send_binary(&payload)
-                        .expect("an event before the close");
+                    self.connection.send_binary(&payload).expect("an event before the close");
                 }
                 Ok(_) | Err(_) => {}
             }
@@ -194,10 +167,7 @@ impl Echo {
         while let [first, second, after @ ..] = rest {
             let (length, after) = match second {
                 126 => (u16::from_be_bytes([after[0], after[1]]) as usize, &after[2..]),
-                127 => (
-                    u64::from_be_bytes(*after.first_chunk().expect("eight bytes")) as usize,
-                    &after[8..],
-                ),
+                127 => (u64::from_be_bytes(*after.first_chunk().expect("eight bytes")) as usize, &after[8..]),
                 length => (usize::from(*length), after),
             };
             assert!(*second != 126 || length > 125, "shortest form");
@@ -225,12 +195,7 @@ pub(crate) fn check(case: &str, frames: &[Frame], expected: &[Reply]) {
     check_pieces(case, "frame by frame", wires.iter().map(Vec::as_slice), expected);
     check_pieces(case, "at once", [all.as_slice()].into_iter(), expected);
     for chop_bytes in [1, 7, 1460] {
-        check_pieces(
-            case,
-            &format!("in chops of {chop_bytes}"),
-            all.chunks(chop_bytes),
-            expected,
-        );
+        check_pieces(case, &format!("in chops of {chop_bytes}"), all.chunks(chop_bytes), expected);
     }
 }
 

@@ -14,11 +14,7 @@ fn case_6_1_empty_fragments_change_nothing() {
     check("6.1.1", &[text("")], &[echo_text("")]);
     let empty = [text("").more(), continuation("").more(), continuation("")];
     check("6.1.2", &empty, &[echo_text("")]);
-    let middle = [
-        text("").more(),
-        continuation("middle frame payload").more(),
-        continuation(""),
-    ];
+    let middle = [text("").more(), continuation("middle frame payload").more(), continuation("")];
     check("6.1.3", &middle, &[echo_text("middle frame payload")]);
 }
 
@@ -28,11 +24,7 @@ fn case_6_2_valid_text_comes_back_however_it_is_fragmented() {
     let second = "\u{fc}\u{e0}\u{e1}-UTF-8!!";
     let whole = format!("{first}{second}");
     check("6.2.1", &[text(&whole)], &[echo_text(&whole)]);
-    check(
-        "6.2.2",
-        &[text(first).more(), continuation(second)],
-        &[echo_text(&whole)],
-    );
+    check("6.2.2", &[text(first).more(), continuation(second)], &[echo_text(&whole)]);
     check("6.2.3", &fragmented(1, whole.as_bytes(), 1), &[echo_text(&whole)]);
     check("6.2.4", &fragmented(1, KOSME, 1), &[echo_text(KOSME)]);
 }
@@ -63,28 +55,16 @@ fn case_6_4_invalid_text_fails_at_the_first_byte_that_is_wrong() {
     let whole = [KOSME, b"\xf4\x90\x80\x80", b"edited"].concat();
     let in_frames = |cuts: [&[u8]; 3]| {
         let [a, b, c] = cuts;
-        [
-            text(a).more().wire(),
-            continuation(b).more().wire(),
-            continuation(c).wire(),
-        ]
+        [text(a).more().wire(), continuation(b).more().wire(), continuation(c).wire()]
     };
-    assert_eq!(
-        pieces_before_failure(&in_frames([KOSME, b"\xf4\x90\x80\x80", b"edited"])),
-        1,
-        "6.4.1"
-    );
+    assert_eq!(pieces_before_failure(&in_frames([KOSME, b"\xf4\x90\x80\x80", b"edited"])), 1, "6.4.1");
     let at_the_byte = in_frames([&whole[..12], &whole[12..13], &whole[13..]]);
     assert_eq!(pieces_before_failure(&at_the_byte), 1, "6.4.2");
     let wire = text(&whole).wire();
     let header_bytes = wire.len() - whole.len();
     let in_chops = |first: usize, second: usize| {
         let (first, second) = (header_bytes + first, header_bytes + second);
-        [
-            wire[..first].to_vec(),
-            wire[first..second].to_vec(),
-            wire[second..].to_vec(),
-        ]
+        [wire[..first].to_vec(), wire[first..second].to_vec(), wire[second..].to_vec()]
     };
     assert_eq!(pieces_before_failure(&in_chops(11, 15)), 1, "6.4.3");
     assert_eq!(pieces_before_failure(&in_chops(12, 13)), 1, "6.4.4");
@@ -92,11 +72,7 @@ fn case_6_4_invalid_text_fails_at_the_first_byte_that_is_wrong() {
 
 /// Sends `payload` as a text message cut at every byte.
 fn check_everywhere(case: &str, payload: &[u8], valid: bool) {
-    let expected = if valid {
-        echo_text(payload)
-    } else {
-        INVALID_PAYLOAD
-    };
+    let expected = if valid { echo_text(payload) } else { INVALID_PAYLOAD };
     let expected = [expected];
     check(case, &[text(payload)], &expected);
     check(case, &fragmented(1, payload, 1), &expected);
@@ -104,12 +80,7 @@ fn check_everywhere(case: &str, payload: &[u8], valid: bool) {
         let (left, right) = payload.split_at(cut);
         let frames: [Frame; 2] = [text(left).more(), continuation(right)];
         let wire = [frames[0].wire(), frames[1].wire()];
-        check_pieces(
-            case,
-            &format!("cut at {cut}"),
-            wire.iter().map(Vec::as_slice),
-            &expected,
-        );
+        check_pieces(case, &format!("cut at {cut}"), wire.iter().map(Vec::as_slice), &expected);
     }
 }
 
@@ -138,65 +109,24 @@ fn case_6_5_correct_text_is_taken() {
 fn case_6_6_a_prefix_is_valid_only_between_characters() {
     let ends_of_characters = [2, 5, 7, 9, 11];
     for end in 1..=KOSME.len() {
-        check_everywhere(
-            &format!("6.6.{end}"),
-            &KOSME[..end],
-            ends_of_characters.contains(&end),
-        );
+        check_everywhere(&format!("6.6.{end}"), &KOSME[..end], ends_of_characters.contains(&end));
     }
 }
 
 #[test]
 fn case_6_7_to_6_11_first_and_last_characters_of_each_length() {
-    check_group(
-        7,
-        true,
-        &[b"\x00", b"\xc2\x80", b"\xe0\xa0\x80", b"\xf0\x90\x80\x80"],
-    );
+    check_group(7, true, &[b"\x00", b"\xc2\x80", b"\xe0\xa0\x80", b"\xf0\x90\x80\x80"]);
     check_group(8, false, &[b"\xf8\x88\x80\x80\x80", b"\xfc\x84\x80\x80\x80\x80"]);
-    check_group(
-        9,
-        true,
-        &[b"\x7f", b"\xdf\xbf", b"\xef\xbf\xbf", b"\xf4\x8f\xbf\xbf"],
-    );
-    check_group(
-        10,
-        false,
-        &[
-            b"\xf7\xbf\xbf\xbf",
-            b"\xfb\xbf\xbf\xbf\xbf",
-            b"\xfd\xbf\xbf\xbf\xbf\xbf",
-        ],
-    );
-    check_group(
-        11,
-        true,
-        &[
-            b"\xed\x9f\xbf",
-            b"\xee\x80\x80",
-            b"\xef\xbf\xbd",
-            b"\xf4\x8f\xbf\xbf",
-        ],
-    );
+    check_group(9, true, &[b"\x7f", b"\xdf\xbf", b"\xef\xbf\xbf", b"\xf4\x8f\xbf\xbf"]);
+    check_group(10, false, &[b"\xf7\xbf\xbf\xbf", b"\xfb\xbf\xbf\xbf\xbf", b"\xfd\xbf\xbf\xbf\xbf\xbf"]);
+    check_group(11, true, &[b"\xed\x9f\xbf", b"\xee\x80\x80", b"\xef\xbf\xbd", b"\xf4\x8f\xbf\xbf"]);
     check_everywhere("6.11.5", b"\xf4\x90\x80\x80", false);
 }
 
 #[test]
 fn case_6_12_continuation_bytes_without_a_start_are_refused() {
     let mixed = b"\x80\xbf\x80\xbf\x80\xbf";
-    check_group(
-        12,
-        false,
-        &[
-            b"\x80",
-            b"\xbf",
-            &mixed[..2],
-            &mixed[..3],
-            &mixed[..4],
-            &mixed[..5],
-            mixed,
-        ],
-    );
+    check_group(12, false, &[b"\x80", b"\xbf", &mixed[..2], &mixed[..3], &mixed[..4], &mixed[..5], mixed]);
     let all: Vec<u8> = (0x80..0xbf).collect();
     check_everywhere("6.12.8", &all, false);
 }
@@ -306,11 +236,7 @@ fn every_code_point_is_taken_and_every_surrogate_refused() {
     }
     assert_eq!(echo.replies(), [echo_text(&all)]);
     for surrogate in 0xd800u32..0xe000 {
-        let bytes = [
-            0xed,
-            0x80 | (surrogate >> 6 & 0x3f) as u8,
-            0x80 | (surrogate & 0x3f) as u8,
-        ];
+        let bytes = [0xed, 0x80 | (surrogate >> 6 & 0x3f) as u8, 0x80 | (surrogate & 0x3f) as u8];
         let mut echo = Echo::new();
         echo.receive(&text(bytes).wire());
         assert_eq!(echo.replies(), [INVALID_PAYLOAD], "U+{surrogate:04X}");

@@ -177,11 +177,7 @@ fn a_claimed_length_holds_nothing_until_its_bytes_arrive() {
 
 #[test]
 fn an_idle_connection_is_small() {
-    assert!(
-        size_of::<Connection>() <= 256,
-        "{} bytes",
-        size_of::<Connection>()
-    );
+    assert!(size_of::<Connection>() <= 256, "{} bytes", size_of::<Connection>());
 }
 
 #[test]
@@ -210,10 +206,7 @@ fn a_violation_while_closing_ends_the_connection_without_a_second_close() {
     connection.send_close(CloseCode::NORMAL, "");
     let _ = connection.take_output();
     let (events, violation, output) = run(&mut connection, &[b"\xff"]);
-    assert_eq!(
-        (events, violation, output),
-        (vec![], Some(Violation::ReservedBits), vec![])
-    );
+    assert_eq!((events, violation, output), (vec![], Some(Violation::ReservedBits), vec![]));
     assert_eq!(connection.state(), State::Closed);
 }
 

@@ -50,10 +50,7 @@ impl Write for Wire {
 }
 
 fn oracle(role: Role, input: &[u8]) -> WebSocket<Wire> {
-    let wire = Wire {
-        input: io::Cursor::new(input.to_vec()),
-        output: Vec::new(),
-    };
+    let wire = Wire { input: io::Cursor::new(input.to_vec()), output: Vec::new() };
     let role = match role {
         Role::Server => tungstenite::protocol::Role::Server,
         Role::Client { .. } => tungstenite::protocol::Role::Client,
@@ -75,10 +72,7 @@ enum End {
 
 fn close_event(frame: Option<CloseFrame>) -> Event {
     match frame {
-        None => Event::Close {
-            code: None,
-            reason: Bytes::new(),
-        },
+        None => Event::Close { code: None, reason: Bytes::new() },
         Some(frame) => Event::Close {
             code: CloseCode::new(frame.code.into()),
             reason: Bytes::copy_from_slice(frame.reason.as_bytes()),
@@ -127,17 +121,8 @@ fn our_verdict(role: Role, input: &[u8]) -> (Vec<Event>, End, Option<Violation>)
 fn compare(role: Role, input: &[u8]) -> Result<(End, bool), TestCaseError> {
     let (ours, end, violation) = our_verdict(role, input);
     let (theirs, their_end) = their_verdict(role, input);
-    let bad_gateway = matches!(
-        ours.last(),
-        Some(Event::Close {
-            code: Some(CloseCode::BAD_GATEWAY),
-            ..
-        })
-    );
-    let long_form = matches!(
-        violation,
-        Some(Violation::LengthNotMinimal | Violation::ControlTooLong)
-    );
+    let bad_gateway = matches!(ours.last(), Some(Event::Close { code: Some(CloseCode::BAD_GATEWAY), .. }));
+    let long_form = matches!(violation, Some(Violation::LengthNotMinimal | Violation::ControlTooLong));
     let allowed = match (end, their_end) {
         (End::Refused, _) if long_form => {
             prop_assert!(theirs.starts_with(&ours));
@@ -177,10 +162,7 @@ fn the_inputs_of_the_comparison_end_in_every_way() {
     let inputs = any_input(true);
     let (mut waiting, mut closed, mut refused, mut differing) = (0, 0, 0, 0);
     for _ in 0..2000 {
-        let input = inputs
-            .new_tree(&mut runner)
-            .expect("nothing is filtered")
-            .current();
+        let input = inputs.new_tree(&mut runner).expect("nothing is filtered").current();
         let (end, allowed) = compare(Role::Server, &input).expect("the same verdict");
         match end {
             End::Waiting => waiting += 1,
@@ -189,14 +171,8 @@ fn the_inputs_of_the_comparison_end_in_every_way() {
         }
         differing += usize::from(allowed);
     }
-    assert!(
-        waiting > 300 && closed > 100 && refused > 500,
-        "{waiting} {closed} {refused}"
-    );
-    assert!(
-        differing * 2 < refused,
-        "most refusals are the same: {differing} of {refused} differ"
-    );
+    assert!(waiting > 300 && closed > 100 && refused > 500, "{waiting} {closed} {refused}");
+    assert!(differing * 2 < refused, "most refusals are the same: {differing} of {refused} differ");
 }
 
 proptest! {
@@ -262,35 +238,19 @@ fn their_frames(opcode: Opcode, pieces: impl ExactSizeIterator<Item = Vec<u8>>) 
 #[test]
 fn a_conversation_with_tungstenite_ends_with_both_sides_closed() {
     for role in [Role::Server, CLIENT] {
-        let peer = if role == Role::Server {
-            CLIENT
-        } else {
-            Role::Server
-        };
+        let peer = if role == Role::Server { CLIENT } else { Role::Server };
         let mut connection = Connection::new(role, SMALL);
         connection.send_text("hello").expect("open");
         connection.send_ping(b"there?").expect("open");
         connection.send_close(CloseCode::GOING_AWAY, "drain");
         let mut socket = oracle(peer, &connection.take_output());
         assert_eq!(socket.read().expect("a text"), Message::text("hello"));
-        assert_eq!(
-            socket.read().expect("a ping"),
-            Message::Ping(Bytes::from_static(b"there?"))
-        );
+        assert_eq!(socket.read().expect("a ping"), Message::Ping(Bytes::from_static(b"there?")));
         assert!(matches!(socket.read(), Ok(Message::Close(Some(_)))));
         let _ = socket.flush();
         let answer = std::mem::take(&mut socket.get_mut().output);
         let (events, violation, output) = run(&mut connection, &[&answer]);
-        assert!(matches!(
-            &events[..],
-            [Event::Close {
-                code: Some(CloseCode::GOING_AWAY),
-                ..
-            }]
-        ));
-        assert_eq!(
-            (violation, output, connection.state()),
-            (None, vec![], State::Closed)
-        );
+        assert!(matches!(&events[..], [Event::Close { code: Some(CloseCode::GOING_AWAY), .. }]));
+        assert_eq!((violation, output, connection.state()), (None, vec![], State::Closed));
     }
 }

@@ -28,11 +28,7 @@ fn request<'a>() -> Headers<'a> {
 }
 
 fn answer<'a>() -> Headers<'a> {
-    vec![
-        ("Upgrade", b"websocket"),
-        ("Connection", b"Upgrade"),
-        ("Sec-WebSocket-Accept", ACCEPT),
-    ]
+    vec![("Upgrade", b"websocket"), ("Connection", b"Upgrade"), ("Sec-WebSocket-Accept", ACCEPT)]
 }
 
 /// The headers with `name` replaced by the values, or removed if there are none.
@@ -51,10 +47,7 @@ fn the_accept_value_of_the_rfc_comes_out() {
 
 #[test]
 fn a_sound_request_is_accepted() {
-    let upgrade = Upgrade {
-        accept: *ACCEPT,
-        protocols: vec![],
-    };
+    let upgrade = Upgrade { accept: *ACCEPT, protocols: vec![] };
     assert_eq!(check_upgrade("GET", 1, request()), Ok(upgrade));
 }
 
@@ -81,41 +74,17 @@ const REQUESTS: &[RequestRow] = &[
     ("Sec-WebSocket-Version", &["13, 8"], Some(VersionUnsupported)),
     ("Sec-WebSocket-Version", &["13", "13"], Some(VersionUnsupported)),
     ("Sec-WebSocket-Key", &[], Some(KeyMissing)),
-    (
-        "Sec-WebSocket-Key",
-        &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="],
-        Some(KeyMissing),
-    ),
+    ("Sec-WebSocket-Key", &["dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ=="], Some(KeyMissing)),
     ("Sec-WebSocket-Key", &[""], Some(KeyInvalid)),
     ("Sec-WebSocket-Key", &["dGhlIHNhbXBsZSBub25jZQ"], Some(KeyInvalid)),
-    (
-        "Sec-WebSocket-Key",
-        &["dGhlIHNhbXBsZSBub25jZTEx"],
-        Some(KeyInvalid),
-    ),
-    (
-        "Sec-WebSocket-Key",
-        &["dGhlIHNhbXBsZSBub25j*Q=="],
-        Some(KeyInvalid),
-    ),
-    (
-        "Sec-WebSocket-Key",
-        &["dGhlIHNhbXBsZSBub25jZQ=a"],
-        Some(KeyInvalid),
-    ),
+    ("Sec-WebSocket-Key", &["dGhlIHNhbXBsZSBub25jZTEx"], Some(KeyInvalid)),
+    ("Sec-WebSocket-Key", &["dGhlIHNhbXBsZSBub25j*Q=="], Some(KeyInvalid)),
+    ("Sec-WebSocket-Key", &["dGhlIHNhbXBsZSBub25jZQ=a"], Some(KeyInvalid)),
     ("Sec-WebSocket-Key", &["SGVsbG8sIHdvcmxkIQ=="], Some(KeyInvalid)),
     ("Sec-WebSocket-Protocol", &["mqtt, mqttv3.1", "x"], None),
     ("Sec-WebSocket-Protocol", &["mq tt"], Some(ProtocolInvalid)),
-    (
-        "Sec-WebSocket-Protocol",
-        &["mqtt", "\u{e9}"],
-        Some(ProtocolInvalid),
-    ),
-    (
-        "Sec-WebSocket-Extensions",
-        &["permessage-deflate; client_max_window_bits"],
-        None,
-    ),
+    ("Sec-WebSocket-Protocol", &["mqtt", "\u{e9}"], Some(ProtocolInvalid)),
+    ("Sec-WebSocket-Extensions", &["permessage-deflate; client_max_window_bits"], None),
     ("Content-Length", &["0"], None),
     ("Content-Length", &["5"], Some(BodyPresent)),
     ("Transfer-Encoding", &["chunked"], Some(BodyPresent)),
@@ -147,10 +116,7 @@ fn a_refusal_says_what_the_client_can_do() {
 fn unused_bits_of_a_key_do_not_matter() {
     let headers = with(request(), "Sec-WebSocket-Key", &["dGhlIHNhbXBsZSBub25jZR=="]);
     let accept = accept_key(b"dGhlIHNhbXBsZSBub25jZR==");
-    assert_eq!(
-        check_upgrade("GET", 1, headers).map(|upgrade| upgrade.accept),
-        Ok(accept)
-    );
+    assert_eq!(check_upgrade("GET", 1, headers).map(|upgrade| upgrade.accept), Ok(accept));
 }
 
 #[test]
@@ -173,11 +139,7 @@ fn the_answer_101_is_exact() {
     assert!(out.ends_with(b"=\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"));
 }
 
-type AnswerRow = (
-    &'static str,
-    &'static [&'static str],
-    Result<Option<&'static str>, ResponseRefused>,
-);
+type AnswerRow = (&'static str, &'static [&'static str], Result<Option<&'static str>, ResponseRefused>);
 
 #[test]
 fn an_answer_is_refused_by_the_rule_that_it_breaks() {
@@ -188,41 +150,18 @@ fn an_answer_is_refused_by_the_rule_that_it_breaks() {
         ("Connection", &["upgrade, x"], Ok(None)),
         ("Connection", &["close"], Err(R::ConnectionMissing)),
         ("Sec-WebSocket-Accept", &[], Err(R::AcceptWrong)),
-        (
-            "Sec-WebSocket-Accept",
-            &["s3pPLMBiTxaQ9kYGzzhZRbK+xOO="],
-            Err(R::AcceptWrong),
-        ),
-        (
-            "Sec-WebSocket-Accept",
-            &["S3pPLMBiTxaQ9kYGzzhZRbK+xOo="],
-            Err(R::AcceptWrong),
-        ),
-        (
-            "Sec-WebSocket-Extensions",
-            &["permessage-deflate"],
-            Err(R::ExtensionUnasked),
-        ),
+        ("Sec-WebSocket-Accept", &["s3pPLMBiTxaQ9kYGzzhZRbK+xOO="], Err(R::AcceptWrong)),
+        ("Sec-WebSocket-Accept", &["S3pPLMBiTxaQ9kYGzzhZRbK+xOo="], Err(R::AcceptWrong)),
+        ("Sec-WebSocket-Extensions", &["permessage-deflate"], Err(R::ExtensionUnasked)),
         ("Sec-WebSocket-Protocol", &["mqtt"], Ok(Some("mqtt"))),
         ("Sec-WebSocket-Protocol", &["chat"], Err(R::ProtocolUnasked)),
-        (
-            "Sec-WebSocket-Protocol",
-            &["mqtt", "mqtt"],
-            Err(R::ProtocolUnasked),
-        ),
+        ("Sec-WebSocket-Protocol", &["mqtt", "mqtt"], Err(R::ProtocolUnasked)),
     ];
     for (name, values, verdict) in rows {
         let headers = with(answer(), name, values);
-        assert_eq!(
-            check_response(101, headers, KEY, &["mqtt"]),
-            *verdict,
-            "{name}: {values:?}"
-        );
+        assert_eq!(check_response(101, headers, KEY, &["mqtt"]), *verdict, "{name}: {values:?}");
     }
-    assert_eq!(
-        check_response(200, answer(), KEY, &[]),
-        Err(R::NotSwitching { status: 200 })
-    );
+    assert_eq!(check_response(200, answer(), KEY, &[]), Err(R::NotSwitching { status: 200 }));
 }
 
 proptest! {

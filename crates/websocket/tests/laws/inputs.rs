@@ -23,12 +23,7 @@ impl std::ops::Deref for Input {
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} bytes: {:02x?}",
-            self.0.len(),
-            &self.0[..self.0.len().min(300)]
-        )
+        write!(f, "{} bytes: {:02x?}", self.0.len(), &self.0[..self.0.len().min(300)])
     }
 }
 
@@ -38,18 +33,9 @@ pub(crate) type Fragment = (Vec<u8>, Option<(Opcode, Vec<u8>)>);
 /// Something whole that a peer says.
 #[derive(Clone, Debug)]
 pub(crate) enum Saying {
-    Message {
-        opcode: Opcode,
-        fragments: Vec<Fragment>,
-    },
-    Control {
-        opcode: Opcode,
-        payload: Vec<u8>,
-    },
-    Close {
-        code: Option<CloseCode>,
-        reason: String,
-    },
+    Message { opcode: Opcode, fragments: Vec<Fragment> },
+    Control { opcode: Opcode, payload: Vec<u8> },
+    Close { code: Option<CloseCode>, reason: String },
 }
 
 impl Saying {
@@ -81,13 +67,7 @@ fn octets() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn words() -> impl Strategy<Value = Vec<u8>> {
-    let letters = prop_oneof![
-        Just("a"),
-        Just("\u{e4}"),
-        Just("\u{20ac}"),
-        Just("\u{1f600}"),
-        Just("z")
-    ];
+    let letters = prop_oneof![Just("a"), Just("\u{e4}"), Just("\u{20ac}"), Just("\u{1f600}"), Just("z")];
     (vec(letters, 1..6), length()).prop_map(|(letters, length)| {
         let text: String = letters.into_iter().cycle().take(length).collect();
         text.into_bytes()
@@ -96,20 +76,15 @@ fn words() -> impl Strategy<Value = Vec<u8>> {
 
 fn control() -> impl Strategy<Value = (Opcode, Vec<u8>)> {
     let payload = vec(any::<u8>(), 0..126);
-    (
-        prop_oneof![Just(Opcode::Ping), Just(Opcode::Pong)],
-        prop_oneof![vec(any::<u8>(), 0..4), payload],
-    )
+    (prop_oneof![Just(Opcode::Ping), Just(Opcode::Pong)], prop_oneof![vec(any::<u8>(), 0..4), payload])
 }
 
 /// A payload cut at random places, with control frames between the pieces.
 fn fragments(payload: Vec<u8>) -> impl Strategy<Value = Vec<Fragment>> {
     let cuts = vec((any::<Index>(), proptest::option::weighted(0.3, control())), 0..4);
     cuts.prop_map(move |cuts| {
-        let mut places: Vec<(usize, _)> = cuts
-            .into_iter()
-            .map(|(at, control)| (at.index(payload.len() + 1), control))
-            .collect();
+        let mut places: Vec<(usize, _)> =
+            cuts.into_iter().map(|(at, control)| (at.index(payload.len() + 1), control)).collect();
         places.sort_by_key(|(at, _)| *at);
         places.push((payload.len(), None));
         let mut start = 0;

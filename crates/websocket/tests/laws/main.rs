@@ -14,10 +14,7 @@ use bytes::{Bytes, BytesMut};
 use websocket::{Config, Connection, Event, Role, Violation};
 
 /// Limits that small inputs reach.
-pub(crate) const SMALL: Config = Config {
-    message_bytes_max: 70_000,
-    fragments_max: 1000,
-};
+pub(crate) const SMALL: Config = Config { message_bytes_max: 70_000, fragments_max: 1000 };
 
 pub(crate) const CLIENT: Role = Role::Client { mask_seed: [7; 16] };
 

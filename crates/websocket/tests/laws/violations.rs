@@ -9,10 +9,7 @@ use std::mem::{Discriminant, discriminant};
 use websocket::Role::Server;
 use websocket::{Config, Connection, Event, InvalidUtf8, Opcode, Role, State, Violation, encode_frame};
 
-const LIMITS: Config = Config {
-    message_bytes_max: 200,
-    fragments_max: 4,
-};
+const LIMITS: Config = Config { message_bytes_max: 200, fragments_max: 4 };
 const KEY: [u8; 4] = [0; 4];
 
 struct Row {
@@ -27,13 +24,7 @@ struct Row {
 type Sent<'a> = (&'static str, Role, &'a [&'a [u8]]);
 
 fn rows(violation: Violation, code: u16, sent: &[Sent<'_>]) -> Vec<Row> {
-    let row = |&(law, role, input): &Sent<'_>| Row {
-        law,
-        role,
-        input: input.concat(),
-        violation,
-        code,
-    };
+    let row = |&(law, role, input): &Sent<'_>| Row { law, role, input: input.concat(), violation, code };
     sent.iter().map(row).collect()
 }
 
@@ -81,26 +72,14 @@ fn mask_and_length_rows() -> Vec<Row> {
     let long_control: [Sent<'_>; 3] = [
         ("5.5 ping of 126 bytes", Server, &[b"\x89\xfe\x00\x7e"]),
         ("5.5 pong with a 64-bit length", Server, &[b"\x8a\xff"]),
-        (
-            "5.5 close of 126 bytes from a server",
-            CLIENT,
-            &[b"\x88\x7e\x00\x7e"],
-        ),
+        ("5.5 close of 126 bytes from a server", CLIENT, &[b"\x88\x7e\x00\x7e"]),
     ];
     let not_minimal: [Sent<'_>; 3] = [
         ("5.2 16 bits for 125", Server, &[b"\x82\xfe\x00\x7d"]),
-        (
-            "5.2 64 bits for 65,535",
-            Server,
-            &[b"\x82\xff\0\0\0\0\0\0\xff\xff"],
-        ),
+        ("5.2 64 bits for 65,535", Server, &[b"\x82\xff\0\0\0\0\0\0\xff\xff"]),
         ("5.2 64 bits for 0", CLIENT, &[b"\x82\x7f\0\0\0\0\0\0\0\0"]),
     ];
-    let top_bit: [Sent<'_>; 1] = [(
-        "5.2 top bit of the length",
-        Server,
-        &[b"\x82\xff\x80\0\0\0\0\x01\0\0"],
-    )];
+    let top_bit: [Sent<'_>; 1] = [("5.2 top bit of the length", Server, &[b"\x82\xff\x80\0\0\0\0\x01\0\0"])];
     let mut table = rows(Violation::MaskMissing, 1002, &missing);
     table.extend(rows(Violation::MaskForbidden, 1002, &forbidden));
     table.extend(rows(Violation::ControlTooLong, 1002, &long_control));
@@ -128,26 +107,10 @@ fn order_rows() -> Vec<Row> {
 fn text_rows() -> Vec<Row> {
     let unfinished = masked(Opcode::Text, false, b"\xe2\x82");
     let sent: [Sent<'_>; 5] = [
-        (
-            "8.1 a byte that starts nothing",
-            Server,
-            &[&masked(Opcode::Text, true, b"a\xffb")],
-        ),
-        (
-            "8.1 unfinished at the end",
-            Server,
-            &[&masked(Opcode::Text, true, b"\xe2\x82")],
-        ),
-        (
-            "8.1 broken by the next fragment",
-            Server,
-            &[&unfinished, b"\x80\x81", &KEY, b"a"],
-        ),
-        (
-            "8.1 unfinished at an empty last fragment",
-            Server,
-            &[&unfinished, b"\x80\x80", &KEY],
-        ),
+        ("8.1 a byte that starts nothing", Server, &[&masked(Opcode::Text, true, b"a\xffb")]),
+        ("8.1 unfinished at the end", Server, &[&masked(Opcode::Text, true, b"\xe2\x82")]),
+        ("8.1 broken by the next fragment", Server, &[&unfinished, b"\x80\x81", &KEY, b"a"]),
+        ("8.1 unfinished at an empty last fragment", Server, &[&unfinished, b"\x80\x80", &KEY]),
         ("8.1 from a server", CLIENT, &[b"\x81\x01\x80"]),
     ];
     rows(Violation::TextInvalid(InvalidUtf8), 1007, &sent)
@@ -155,32 +118,14 @@ fn text_rows() -> Vec<Row> {
 
 fn limit_rows() -> Vec<Row> {
     let most = masked(Opcode::Binary, false, &[0; 150]);
-    let (first, more) = (
-        masked(Opcode::Binary, false, b""),
-        masked(Opcode::Continuation, false, b"b"),
-    );
+    let (first, more) = (masked(Opcode::Binary, false, b""), masked(Opcode::Continuation, false, b"b"));
     let too_long: [Sent<'_>; 3] = [
-        (
-            "7.4.1 a frame over the limit",
-            Server,
-            &[b"\x82\xfe\x00\xc9", &KEY],
-        ),
-        (
-            "7.4.1 a claim of 2^63-1 bytes",
-            Server,
-            &[b"\x82\xff\x7f", &[0xff; 7], &KEY],
-        ),
-        (
-            "7.4.1 fragments over the limit",
-            Server,
-            &[&most, b"\x80\xb3", &KEY],
-        ),
+        ("7.4.1 a frame over the limit", Server, &[b"\x82\xfe\x00\xc9", &KEY]),
+        ("7.4.1 a claim of 2^63-1 bytes", Server, &[b"\x82\xff\x7f", &[0xff; 7], &KEY]),
+        ("7.4.1 fragments over the limit", Server, &[&most, b"\x80\xb3", &KEY]),
     ];
-    let fifth: [Sent<'_>; 1] = [(
-        "a fifth fragment where four may be",
-        Server,
-        &[&first, &more, &more, &more, &more],
-    )];
+    let fifth: [Sent<'_>; 1] =
+        [("a fifth fragment where four may be", Server, &[&first, &more, &more, &more, &more])];
     let mut table = rows(Violation::MessageTooLong { limit: 200 }, 1009, &too_long);
     table.extend(rows(Violation::TooManyFragments { limit: 4 }, 1008, &fifth));
     table
@@ -189,16 +134,8 @@ fn limit_rows() -> Vec<Row> {
 fn close_rows() -> Vec<Row> {
     let cut: [Sent<'_>; 1] = [("5.5.1 a payload of one byte", Server, &[b"\x88\x81", &KEY, b"a"])];
     let reason: [Sent<'_>; 2] = [
-        (
-            "5.5.1 a reason that is not UTF-8",
-            Server,
-            &[b"\x88\x83", &KEY, b"\x03\xe8\xff"],
-        ),
-        (
-            "5.5.1 a reason cut inside a character",
-            CLIENT,
-            &[b"\x88\x04\x03\xe8\xe2\x82"],
-        ),
+        ("5.5.1 a reason that is not UTF-8", Server, &[b"\x88\x83", &KEY, b"\x03\xe8\xff"]),
+        ("5.5.1 a reason cut inside a character", CLIENT, &[b"\x88\x04\x03\xe8\xe2\x82"]),
     ];
     let mut table = rows(Violation::CloseCodeCut, 1002, &cut);
     table.extend(rows(Violation::CloseReasonInvalid(InvalidUtf8), 1007, &reason));
@@ -211,27 +148,14 @@ fn close_rows() -> Vec<Row> {
 }
 
 fn table() -> Vec<Row> {
-    let tables = [
-        first_byte_rows(),
-        mask_and_length_rows(),
-        order_rows(),
-        text_rows(),
-        limit_rows(),
-        close_rows(),
-    ];
+    let tables =
+        [first_byte_rows(), mask_and_length_rows(), order_rows(), text_rows(), limit_rows(), close_rows()];
     tables.into_iter().flatten().collect()
 }
 
 #[test]
 fn each_broken_rule_closes_with_its_code_and_nothing_follows() {
-    for Row {
-        law,
-        role,
-        input,
-        violation,
-        code,
-    } in table()
-    {
+    for Row { law, role, input, violation, code } in table() {
         for chop_bytes in [1, usize::MAX] {
             let mut connection = Connection::new(role, LIMITS);
             let pieces: Vec<&[u8]> = input.chunks(chop_bytes.min(input.len())).collect();
@@ -239,11 +163,7 @@ fn each_broken_rule_closes_with_its_code_and_nothing_follows() {
             assert_eq!((events, got), (vec![], Some(violation)), "{law}");
             assert_eq!(violation.close_code().number(), code, "{law}");
             assert_eq!(connection.state(), State::Closed, "{law}");
-            assert_eq!(
-                closing(role, &output),
-                Some((code, violation.to_string())),
-                "{law}"
-            );
+            assert_eq!(closing(role, &output), Some((code, violation.to_string())), "{law}");
             let late = if role == Server {
                 masked(Opcode::Ping, true, b"?")
             } else {
@@ -261,12 +181,9 @@ fn closing(role: Role, output: &[u8]) -> Option<(u16, String)> {
     let (events, violation, _) = run(&mut Connection::new(peer, LIMITS), &[output]);
     assert_eq!(violation, None);
     match &events[..] {
-        [
-            Event::Close {
-                code: Some(code),
-                reason,
-            },
-        ] => Some((code.number(), String::from_utf8(reason.to_vec()).ok()?)),
+        [Event::Close { code: Some(code), reason }] => {
+            Some((code.number(), String::from_utf8(reason.to_vec()).ok()?))
+        }
         _ => None,
     }
 }
@@ -311,9 +228,6 @@ fn the_table_names_every_violation() {
     let named: Vec<Discriminant<Violation>> =
         table().iter().map(|row| discriminant(&row.violation)).collect();
     for violation in all {
-        assert!(
-            named.contains(&discriminant(&violation)),
-            "{violation:?} has no row"
-        );
+        assert!(named.contains(&discriminant(&violation)), "{violation:?} has no row");
     }
 }
