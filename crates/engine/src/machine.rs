@@ -261,9 +261,12 @@ impl Engine {
 
     /// What the EPOCH file must say of this shard's journal.
     pub fn mark(&self) -> ShardMark {
+        // A seal holds nothing: after a clean stop there is nothing to replay.
+        let sealed = self.phase == Phase::Stopped;
+        let durable = self.journal.durable;
         ShardMark {
-            durable: self.journal.durable,
-            replay_from: self.journal.replay_from,
+            durable,
+            replay_from: if sealed { durable + 1 } else { self.journal.replay_from },
             slots: self.journal.prepared_count(),
         }
     }
@@ -335,8 +338,8 @@ impl Engine {
     }
 
     /// Creates or zero-fills the next journal file when the ring would run out.
-    fn prepare_slot(&mut self, out: &mut Vec<Effect>) {
-        if self.slot_busy || self.full_retry_at.is_some() || self.phase == Phase::Recovered {
+    pub(crate) fn prepare_slot(&mut self, out: &mut Vec<Effect>) {
+        if self.slot_busy || self.full_retry_at.is_some() {
             return;
         }
         let Some(slot) = self.journal.slot_to_prepare() else { return };

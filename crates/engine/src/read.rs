@@ -40,6 +40,8 @@ struct ReadJob {
     records: Vec<Record>,
     bytes: usize,
     gaps: Vec<Gap>,
+    /// Footers of the search under way: the cache alone could drop one while the next is fetched, for ever.
+    held: Vec<(u64, Rc<Footer>)>,
     wait: Wait,
 }
 
@@ -77,8 +79,8 @@ impl Engine {
             ReadFrom::Time(time) => (first, Some(time), false),
         };
         let epoch = stream.epoch;
-        let (records, gaps, wait) = (Vec::new(), Vec::new(), Wait::Nothing);
-        let job = ReadJob { read, slot, epoch, next, time_floor, asked, records, bytes: 0, gaps, wait };
+        let (records, gaps, held, wait) = (Vec::new(), Vec::new(), Vec::new(), Wait::Nothing);
+        let job = ReadJob { read, slot, epoch, next, time_floor, asked, records, bytes: 0, gaps, held, wait };
         let id = self.reads.next;
         self.reads.next += 1;
         self.reads.jobs.insert(id, job);
@@ -177,7 +179,7 @@ impl Engine {
         while low < high {
             let middle = usize::midpoint(low, high);
             let ordinal = u64::from(segments[middle]);
-            let footer = match self.footer_of(partition, ordinal) {
+            let footer = match self.footer_of(job, partition, ordinal) {
                 Ok(footer) => footer,
                 Err(next) => return next,
             };
@@ -189,10 +191,11 @@ impl Engine {
             return Next::Again;
         };
         let ordinal = u64::from(ordinal);
-        let footer = match self.footer_of(partition, ordinal) {
+        let footer = match self.footer_of(job, partition, ordinal) {
             Ok(footer) => footer,
             Err(next) => return next,
         };
+        job.held.retain(|(held, _)| *held == ordinal);
         let runs = runs_of(&footer, &job.read.stream, job.epoch);
         let at = runs.partition_point(|run| job.is_before(run));
         let run = runs[at];
@@ -214,8 +217,12 @@ impl Engine {
     }
 
     /// The footer of a segment, or the disk read that fetches it.
-    fn footer_of(&mut self, partition: u16, ordinal: u64) -> Result<Rc<Footer>, Next> {
+    fn footer_of(&mut self, job: &mut ReadJob, partition: u16, ordinal: u64) -> Result<Rc<Footer>, Next> {
+        if let Some((_, footer)) = job.held.iter().find(|(held, _)| *held == ordinal) {
+            return Ok(Rc::clone(footer));
+        }
         if let Some(footer) = self.footers.get((partition, ordinal)) {
+            job.held.push((ordinal, Rc::clone(&footer)));
             return Ok(footer);
         }
         let entry = &self.partitions[usize::from(partition)];

@@ -42,8 +42,12 @@ enum Stage {
     /// The parent folders' entries are made durable.
     SyncParents(u8),
     Loading,
+    /// The entries of the shard's own folders are made durable.
+    SyncFolders(u8),
     /// Journals of another layout are folded into segments.
     Folding,
+    /// The journal's first file is made, so that the EPOCH file can say that it must be there.
+    Preparing,
     Reported,
     Arming,
     Done,
@@ -97,6 +101,9 @@ impl Recovery {
             return;
         }
         match loader {
+            Loader::Parents if matches!(self.stage, Stage::SyncFolders(_)) => {
+                return self.after_folder(now, result, out);
+            }
             Loader::Parents => self.after_parents(result, out),
             Loader::Partition(at) => {
                 let load = self.partitions.get_mut(&at).expect("a load under way");
@@ -176,11 +183,7 @@ impl Recovery {
     /// The folders above the shard's own are made, and their entries made durable.
     fn after_parents(&mut self, result: DiskResult, out: &mut Vec<Effect>) {
         if let Err(error) = result {
-            return self.refuse(Refusal::new(
-                "directory-io",
-                format!("the folders of the data directory cannot be made: {error}"),
-                "check its permissions and the free space",
-            ));
+            return self.refuse_folders(error);
         }
         let Stage::SyncParents(step) = self.stage else { unreachable!("asked in this stage only") };
         self.stage = Stage::SyncParents(step + 1);
@@ -189,6 +192,14 @@ impl Recovery {
             1 if self.flushes() => self.ask(Loader::Parents, DiskOp::SyncDir { dir: DirId::Root }, out),
             _ => self.load_all(out),
         }
+    }
+
+    fn refuse_folders(&mut self, error: crate::disk::DiskError) {
+        self.refuse(Refusal::new(
+            "directory-io",
+            format!("the folders of the data directory cannot be made: {error}"),
+            "check its permissions and the free space",
+        ));
     }
 
     fn flushes(&self) -> bool {
@@ -218,6 +229,27 @@ impl Recovery {
         if self.stage != Stage::Loading || !self.partitions.is_empty() || !self.journals.is_empty() {
             return;
         }
+        // An earlier life may have made the folders and died before their entries were durable.
+        if self.flushes() && self.plan.sabotage != Sabotage::NoDirectorySync {
+            self.stage = Stage::SyncFolders(0);
+            return self.ask(Loader::Parents, DiskOp::SyncDir { dir: DirId::Journals }, out);
+        }
+        self.after_sync(now, out);
+    }
+
+    fn after_folder(&mut self, now: Timestamp, result: DiskResult, out: &mut Vec<Effect>) {
+        if let Err(error) = result {
+            return self.refuse_folders(error);
+        }
+        if self.stage == Stage::SyncFolders(0) {
+            self.stage = Stage::SyncFolders(1);
+            return self.ask(Loader::Parents, DiskOp::SyncDir { dir: DirId::Partitions }, out);
+        }
+        self.after_sync(now, out);
+    }
+
+    /// Everything is read, and everything that was read is durable.
+    fn after_sync(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         match self.rebuild(now) {
             Ok(engine) => self.engine = Some(Box::new(engine)),
             Err(refusal) => return self.refuse(refusal),
@@ -230,7 +262,7 @@ impl Recovery {
             engine.begin_fold(out);
             return self.after_engine(now, out);
         }
-        self.make_report();
+        self.prepare_or_report(out);
     }
 
     /// Judges, loads the segments' streams, replays.
@@ -298,21 +330,32 @@ impl Recovery {
                 "check the disk's health and the free space, then start again",
             ));
         }
-        if self.stage == Stage::Folding {
-            if engine.storage_full {
-                return self.refuse(Refusal::new(
-                    "storage-full",
-                    "no room to fold the journals of the former number of cores into segments",
-                    "free some space, or start with the former number of cores",
-                ));
-            }
-            engine.step_checkpoint(out);
-            if engine.checkpoint.is_none() && !engine.has_dirty_partitions() {
-                self.make_report();
-            }
-            return;
+        if engine.full_retry_at.is_some() && self.stage != Stage::Arming {
+            return self.refuse(Refusal::new(
+                "storage-full",
+                "no room for the journal, or to fold the journals of another number of cores into segments",
+                "free some space, or start with the former number of cores",
+            ));
         }
-        self.check_armed(out);
+        match self.stage {
+            Stage::Folding => {
+                engine.step_checkpoint(out);
+                if engine.checkpoint.is_none() && !engine.has_dirty_partitions() {
+                    self.prepare_or_report(out);
+                }
+            }
+            Stage::Preparing => self.prepare_or_report(out),
+            _ => self.check_armed(out),
+        }
+    }
+
+    fn prepare_or_report(&mut self, out: &mut Vec<Effect>) {
+        let engine = self.engine.as_mut().expect("recovered");
+        if engine.journal.prepared_count() > 0 {
+            return self.make_report();
+        }
+        self.stage = Stage::Preparing;
+        engine.prepare_slot(out);
     }
 
     fn check_armed(&mut self, _out: &mut [Effect]) {

@@ -174,7 +174,14 @@ impl Active {
 /// Ordinals of segments: two without an allocation, since most streams have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentList {
-    Few { len: u8, ordinals: [u32; 2] },
+    Few {
+        len: u8,
+        ordinals: [u32; 2],
+    },
+    #[allow(
+        clippy::box_collection,
+        reason = "one word instead of three, for the many streams that are not here"
+    )]
     Many(Box<Vec<u32>>),
 }
 
