@@ -1,5 +1,8 @@
 //! Millrace as a library: the shell around the cores of logic in `crates/`.
 
+pub mod broker;
 pub mod config;
+pub mod faces;
+pub mod server;
 pub mod shard;
 pub mod sys;

@@ -10,9 +10,9 @@ use super::requests::{Requests, Wake};
 use super::table::ShardTable;
 use crate::sys::clock;
 use crate::sys::mesh::Mesh;
-use crate::sys::notify::Notify;
+use crate::sys::notify::{Latch, Notify};
 use engine::{Command, Delivery, Reply, ReplyTo};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -40,7 +40,8 @@ pub enum Message {
 #[derive(Default)]
 pub(super) struct Mailbox {
     pub(super) commands: RefCell<VecDeque<Command>>,
-    pub(super) changed: Notify,
+    /// Notified for results of the disk too.
+    pub(super) changed: Rc<Notify>,
 }
 
 type DeliveryHandler = Rc<dyn Fn(Delivery)>;
@@ -56,7 +57,7 @@ pub struct CoreLink {
     on_delivery: RefCell<Option<DeliveryHandler>>,
     /// Tasks in [`CoreLink::room`].
     waiting_for_room: RefCell<Vec<Waker>>,
-    draining: Cell<bool>,
+    draining: Latch,
 }
 
 impl CoreLink {
@@ -72,7 +73,7 @@ impl CoreLink {
             requests: RefCell::new(Requests::new(shard_count)),
             on_delivery: RefCell::new(None),
             waiting_for_room: RefCell::default(),
-            draining: Cell::new(false),
+            draining: Latch::new(),
         })
     }
 
@@ -85,17 +86,8 @@ impl CoreLink {
     /// A number for a request and the future of its reply. Dropping the future does not undo the command.
     pub fn request(self: &Rc<Self>) -> (ReplyTo, PendingReply) {
         let request = self.requests.borrow_mut().open(None);
-        let pending = PendingReply {
-            link: Some(self.clone()),
-            request,
-        };
-        (
-            ReplyTo {
-                core: self.core,
-                request,
-            },
-            pending,
-        )
+        let pending = PendingReply { link: Some(self.clone()), request };
+        (ReplyTo { core: self.core, request }, pending)
     }
 
     /// A number for a request whose reply is handed to `callback` at the moment it arrives: after everything
@@ -104,20 +96,14 @@ impl CoreLink {
     /// The callback must not wait; it may call `submit` and `request_then`.
     pub fn request_then(&self, callback: impl FnOnce(Reply) + 'static) -> ReplyTo {
         let request = self.requests.borrow_mut().open(Some(Box::new(callback)));
-        ReplyTo {
-            core: self.core,
-            request,
-        }
+        ReplyTo { core: self.core, request }
     }
 
     /// Sends a command to a shard; at most once per request number. Never waits: call [`CoreLink::room`]
     /// before new work is accepted from a client.
     pub fn submit(&self, shard: ShardId, command: Command) {
         if let Some(to) = reply_address(&command) {
-            assert_eq!(
-                to.core, self.core,
-                "a command is answered to the core that submits it"
-            );
+            assert_eq!(to.core, self.core, "a command is answered to the core that submits it");
             self.requests.borrow_mut().sent(to.request, shard);
         }
         let core = self.table.core_of(shard);
@@ -187,11 +173,17 @@ impl CoreLink {
 
     /// Whether the server is stopping: no new work, finish what was accepted.
     pub fn is_draining(&self) -> bool {
-        self.draining.get()
+        self.draining.is_set()
     }
 
+    /// Waits until the server is stopping. Any number of tasks may wait; dropping the future is free.
+    pub async fn draining(&self) {
+        self.draining.wait().await;
+    }
+
+    /// From now on the server is stopping.
     pub(crate) fn set_draining(&self) {
-        self.draining.set(true);
+        self.draining.set();
     }
 
     /// Hands over an answer of a shard, its own core's or another's.
@@ -212,11 +204,7 @@ impl CoreLink {
         }
         let half = self.limits.mesh_messages_max / 2;
         let requests = self.requests.borrow();
-        if self
-            .table
-            .shards()
-            .any(|shard| requests.outstanding(shard) == half)
-        {
+        if self.table.shards().any(|shard| requests.outstanding(shard) == half) {
             let waiting = self.waiting_for_room.take();
             drop(requests);
             waiting.into_iter().for_each(Waker::wake);
@@ -250,6 +238,11 @@ impl CoreLink {
         } else {
             self.mesh.send(core, message);
         }
+    }
+
+    /// What the shard's disk work notifies.
+    pub(crate) fn shard_changed(&self) -> Rc<Notify> {
+        self.mailbox.changed.clone()
     }
 
     /// The channels to other cores.

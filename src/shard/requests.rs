@@ -48,11 +48,7 @@ pub(super) struct Requests {
 
 impl Requests {
     pub(super) fn new(shard_count: usize) -> Self {
-        Requests {
-            entries: Vec::new(),
-            free: None,
-            outstanding: vec![0; shard_count],
-        }
+        Requests { entries: Vec::new(), free: None, outstanding: vec![0; shard_count] }
     }
 
     /// A new request; gives its number.
@@ -62,9 +58,7 @@ impl Requests {
         let index = match self.free {
             Some(index) => {
                 let entry = &mut self.entries[index as usize];
-                let Slot::Free { next } = entry.slot else {
-                    unreachable!("the free list holds free slots")
-                };
+                let Slot::Free { next } = entry.slot else { unreachable!("the free list holds free slots") };
                 self.free = next;
                 entry.slot = slot;
                 index
@@ -92,9 +86,7 @@ impl Requests {
         let Some(slot) = self.slot_mut(request) else {
             return Wake::Nothing;
         };
-        let Slot::Asked { .. } = slot else {
-            unreachable!("a shard answers a request once")
-        };
+        let Slot::Asked { .. } = slot else { unreachable!("a shard answers a request once") };
         let Slot::Asked { asker, shard } = std::mem::replace(slot, Slot::Free { next: None }) else {
             unreachable!("it was just seen")
         };
@@ -123,9 +115,7 @@ impl Requests {
 
     /// The reply if it is there, else remembers who to wake.
     pub(super) fn poll(&mut self, request: u64, waker: &Waker) -> Option<Reply> {
-        let slot = self
-            .slot_mut(request)
-            .expect("a future that was not answered has its slot");
+        let slot = self.slot_mut(request).expect("a future that was not answered has its slot");
         match slot {
             Slot::Answered(_) => {
                 let Slot::Answered(reply) = std::mem::replace(slot, Slot::Free { next: None }) else {
@@ -145,10 +135,7 @@ impl Requests {
     /// The asker went away. A request that was never submitted is forgotten at once.
     pub(super) fn abandon(&mut self, request: u64) {
         match self.slot_mut(request) {
-            Some(Slot::Asked {
-                asker,
-                shard: Some(_),
-            }) => *asker = Asker::Gone,
+            Some(Slot::Asked { asker, shard: Some(_) }) => *asker = Asker::Gone,
             Some(_) => self.close(request),
             None => {}
         }

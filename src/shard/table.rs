@@ -19,14 +19,8 @@ impl ShardTable {
     /// # Panics
     /// If it has no partition, more than `u16` can count, or an owner outside `0..shard_count`.
     pub fn new(owner: Vec<ShardId>, shard_count: u16) -> Self {
-        assert!(
-            !owner.is_empty() && owner.len() <= usize::from(u16::MAX),
-            "a directory has partitions"
-        );
-        assert!(
-            owner.iter().all(|shard| shard.0 < shard_count),
-            "every owner is a shard of this server"
-        );
+        assert!(!owner.is_empty() && owner.len() <= usize::from(u16::MAX), "a directory has partitions");
+        assert!(owner.iter().all(|shard| shard.0 < shard_count), "every owner is a shard of this server");
         ShardTable { owner, shard_count }
     }
 

@@ -47,13 +47,7 @@ impl Disk {
         assert!(open_files_max > 0, "a file in use is open");
         choose_interrupts(&root).await?;
         let (open, clock) = (RefCell::default(), Cell::new(0));
-        Ok(Rc::new(Disk {
-            root,
-            offload,
-            open_files_max,
-            open,
-            clock,
-        }))
+        Ok(Rc::new(Disk { root, offload, open_files_max, open, clock }))
     }
 
     /// Executes one operation. The future must be awaited to its end.
@@ -65,13 +59,9 @@ impl Disk {
             DiskOp::MakeDir { dir } => self.make_dir(dir).await,
             DiskOp::Create { file } => self.create(file).await,
             DiskOp::Write { file, offset, body } => self.write(file, offset, body).await,
-            DiskOp::Flush { file } => self
-                .file(file)
-                .await?
-                .fdatasync()
-                .await
-                .map(|()| DiskDone::Done)
-                .map_err(from_glommio),
+            DiskOp::Flush { file } => {
+                self.file(file).await?.fdatasync().await.map(|()| DiskDone::Done).map_err(from_glommio)
+            }
             DiskOp::Read { file, offset, len } => self.read(file, offset, len).await,
             DiskOp::Remove { file } => self.remove(file).await,
             DiskOp::SyncDir { dir } => self.sync_dir(dir).await,
@@ -90,10 +80,7 @@ impl Disk {
 
     async fn make_dir(&self, dir: DirId) -> DiskResult {
         let path = self.dir_path(dir);
-        let made = self
-            .offload
-            .run(move || DirBuilder::new().mode(DIR_MODE).create(path))
-            .await;
+        let made = self.offload.run(move || DirBuilder::new().mode(DIR_MODE).create(path)).await;
         match made {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(DiskDone::Done),
             outcome => outcome.map(|()| DiskDone::Done).map_err(|error| from_io(&error)),
@@ -111,11 +98,7 @@ impl Disk {
         let mut buffer = handle.alloc_dma_buffer(body.padded_len);
         body.copy_to(buffer.as_bytes_mut());
         drop(body);
-        handle
-            .write_at(buffer, offset)
-            .await
-            .map(DiskDone::Written)
-            .map_err(from_glommio)
+        handle.write_at(buffer, offset).await.map(DiskDone::Written).map_err(from_glommio)
     }
 
     async fn read(&self, file: FileId, offset: u64, len: usize) -> DiskResult {
@@ -130,10 +113,7 @@ impl Disk {
         gathered.extend_from_slice(&first);
         while gathered.len() < len && gathered.len().is_multiple_of(block_bytes) {
             let at = offset + gathered.len() as u64;
-            let more = handle
-                .read_at_aligned(at, len - gathered.len())
-                .await
-                .map_err(from_glommio)?;
+            let more = handle.read_at_aligned(at, len - gathered.len()).await.map_err(from_glommio)?;
             if more.is_empty() {
                 break;
             }
@@ -189,13 +169,7 @@ impl Disk {
         let surplus = {
             let mut open = self.open.borrow_mut();
             // Two tasks may have opened the same file at once: the later one stays in the table.
-            let displaced = open.insert(
-                file,
-                OpenFile {
-                    file: handle.clone(),
-                    used,
-                },
-            );
+            let displaced = open.insert(file, OpenFile { file: handle.clone(), used });
             displaced.or_else(|| self.take_idle(&mut open))
         };
         if let Some(surplus) = surplus {
@@ -247,10 +221,7 @@ fn list_files(path: &Path, dir: DirId) -> io::Result<Vec<ListedFile>> {
         let entry = entry?;
         let file = entry.file_name().to_str().and_then(|name| file_id(dir, name));
         if let Some(file) = file {
-            files.push(ListedFile {
-                file,
-                len: entry.metadata()?.len(),
-            });
+            files.push(ListedFile { file, len: entry.metadata()?.len() });
         }
     }
     Ok(files)
@@ -264,10 +235,7 @@ fn file_id(dir: DirId, name: &str) -> Option<FileId> {
             _ => FileId::Epoch,
         },
         DirId::Journals | DirId::Partitions => return None,
-        DirId::Journal(shard) => FileId::Journal {
-            shard,
-            slot: name.strip_suffix(".jnl")?.parse().ok()?,
-        },
+        DirId::Journal(shard) => FileId::Journal { shard, slot: name.strip_suffix(".jnl")?.parse().ok()? },
         DirId::Partition(partition) => partition_file(partition, name)?,
     };
     // What parses in a looser way than it is written ("+1", "1.seg") is not one of our names.
@@ -277,14 +245,8 @@ fn file_id(dir: DirId, name: &str) -> Option<FileId> {
 
 fn partition_file(partition: PartitionId, name: &str) -> Option<FileId> {
     match name.strip_prefix("MANIFEST.") {
-        Some(slot) => Some(FileId::Manifest {
-            partition,
-            slot: slot.parse().ok()?,
-        }),
-        None => Some(FileId::Segment {
-            partition,
-            ordinal: name.strip_suffix(".seg")?.parse().ok()?,
-        }),
+        Some(slot) => Some(FileId::Manifest { partition, slot: slot.parse().ok()? }),
+        None => Some(FileId::Segment { partition, ordinal: name.strip_suffix(".seg")?.parse().ok()? }),
     }
 }
 
@@ -292,10 +254,7 @@ fn from_glommio(error: GlommioError<()>) -> DiskError {
     // glommio's own conversion to io::Error loses the number.
     match error {
         GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => from_io(&source),
-        _ => DiskError {
-            kind: DiskErrorKind::Io,
-            errno: 0,
-        },
+        _ => DiskError { kind: DiskErrorKind::Io, errno: 0 },
     }
 }
 
@@ -325,14 +284,8 @@ mod tests {
             FileId::Epoch,
             FileId::Journal { shard, slot: 7 },
             FileId::Journal { shard, slot: 1234 },
-            FileId::Segment {
-                partition,
-                ordinal: 42,
-            },
-            FileId::Segment {
-                partition,
-                ordinal: u64::MAX,
-            },
+            FileId::Segment { partition, ordinal: 42 },
+            FileId::Segment { partition, ordinal: u64::MAX },
             FileId::Manifest { partition, slot: 1 },
         ];
         for file in files {
@@ -345,15 +298,7 @@ mod tests {
     #[test]
     fn foreign_names_are_not_ours() {
         let partition = DirId::Partition(PartitionId(1));
-        for name in [
-            "",
-            "1.seg",
-            "+000000001.seg",
-            "0000000001.seg~",
-            "MANIFEST.",
-            "MANIFEST.01",
-            "core",
-        ] {
+        for name in ["", "1.seg", "+000000001.seg", "0000000001.seg~", "MANIFEST.", "MANIFEST.01", "core"] {
             assert_eq!(file_id(partition, name), None, "{name}");
         }
         assert_eq!(file_id(DirId::Root, "LOCK"), None);

@@ -102,17 +102,13 @@ fn create_queues() -> Queues {
 
 /// Runs a future on this core until it ends; nobody waits for it.
 pub fn spawn(queue: Queue, future: impl Future<Output = ()> + 'static) {
-    let queues = QUEUES
-        .get()
-        .expect("spawn is called on a core started by start_core");
+    let queues = QUEUES.get().expect("spawn is called on a core started by start_core");
     let handle = match queue {
         Queue::Commit => queues.commit,
         Queue::Net => queues.net,
         Queue::Background => queues.background,
     };
-    glommio::spawn_local_into(future, handle)
-        .expect("the queue lives as long as the core")
-        .detach();
+    glommio::spawn_local_into(future, handle).expect("the queue lives as long as the core").detach();
 }
 
 /// Lets others run if this task has had its share of time; otherwise costs a comparison.
@@ -151,8 +147,5 @@ pub enum Either<A, B> {
 
 /// Waits for the first of two futures to end and drops the other, which must be one that may be dropped.
 pub async fn race<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> Either<A, B> {
-    futures_lite::future::or(async { Either::First(a.await) }, async {
-        Either::Second(b.await)
-    })
-    .await
+    futures_lite::future::or(async { Either::First(a.await) }, async { Either::Second(b.await) }).await
 }

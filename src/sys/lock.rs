@@ -31,12 +31,7 @@ impl DirLock {
     /// [`LockError`].
     pub fn acquire(dir: &Path) -> Result<DirLock, LockError> {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut file = options.open(dir.join("LOCK")).map_err(LockError::Io)?;
         // SAFETY: the descriptor is open for the whole call.
         #[allow(unsafe_code)]

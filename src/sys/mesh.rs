@@ -69,22 +69,13 @@ impl<M: Send + 'static> MeshPort<M> {
     pub fn open(self) -> (Rc<Mesh<M>>, Inbox<M>) {
         let batch_max = (self.messages_max / CHANNEL_BATCHES).max(1);
         let start = |sender: SharedSender<Vec<M>>| {
-            let outbound = Rc::new(Outbound {
-                queue: RefCell::default(),
-                changed: Notify::new(),
-                room: Notify::new(),
-            });
+            let outbound =
+                Rc::new(Outbound { queue: RefCell::default(), changed: Notify::new(), room: Notify::new() });
             spawn(Queue::Commit, flush(outbound.clone(), sender, batch_max));
             outbound
         };
         let peers = self.senders.into_iter().map(|sender| sender.map(start)).collect();
-        (
-            Rc::new(Mesh {
-                messages_max: self.messages_max,
-                peers,
-            }),
-            Inbox(self.receivers),
-        )
+        (Rc::new(Mesh { messages_max: self.messages_max, peers }), Inbox(self.receivers))
     }
 
     /// Which core's end this is.
@@ -99,9 +90,7 @@ impl<M: Send + 'static> Mesh<M> {
     /// # Panics
     /// If `to` is this core or none of the mesh.
     pub fn send(&self, to: CoreId, message: M) {
-        let peer = self.peers[usize::from(to.0)]
-            .as_ref()
-            .expect("a core does not send to itself");
+        let peer = self.peers[usize::from(to.0)].as_ref().expect("a core does not send to itself");
         peer.queue.borrow_mut().push(message);
         peer.changed.notify();
     }

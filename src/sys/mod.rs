@@ -19,4 +19,4 @@ pub mod random;
 pub mod signal;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -52,10 +52,7 @@ impl Bound {
         let mut bound = Vec::with_capacity(core_count);
         for _ in 0..core_count {
             let socket = open(addr, true)?;
-            addr = socket
-                .local_addr()?
-                .as_socket()
-                .expect("a TCP socket has an internet address");
+            addr = socket.local_addr()?.as_socket().expect("a TCP socket has an internet address");
             bound.push(Bound { socket, addr });
         }
         Ok(bound)
@@ -119,9 +116,7 @@ impl Stream {
     /// # Errors
     /// The system's error.
     pub async fn connect(addr: SocketAddr) -> io::Result<Stream> {
-        let inner = glommio::net::TcpStream::connect(addr)
-            .await
-            .map_err(io::Error::from)?;
+        let inner = glommio::net::TcpStream::connect(addr).await.map_err(io::Error::from)?;
         inner.set_nodelay(true).map_err(io::Error::from)?;
         Ok(Stream { inner, peer: addr })
     }
@@ -176,9 +171,7 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let rest = &parts[at.part].as_ref()[at.byte..];
                     let sending = poll_fn(|cx| Pin::new(&mut self.inner).poll_write(cx, rest));
-                    timeout(stall_max, sending)
-                        .await
-                        .ok_or(io::ErrorKind::TimedOut)??
+                    timeout(stall_max, sending).await.ok_or(io::ErrorKind::TimedOut)??
                 }
                 outcome => outcome?,
             };
@@ -198,13 +191,8 @@ impl Stream {
     /// One gathered send without waiting.
     fn send_now<P: AsRef<[u8]>>(&self, parts: &[P], at: Position) -> io::Result<usize> {
         let first = IoSlice::new(&parts[at.part].as_ref()[at.byte..]);
-        let later = parts[at.part + 1..]
-            .iter()
-            .map(|part| IoSlice::new(part.as_ref()));
-        let slices: Vec<IoSlice<'_>> = std::iter::once(first)
-            .chain(later)
-            .take(GATHER_PARTS_MAX)
-            .collect();
+        let later = parts[at.part + 1..].iter().map(|part| IoSlice::new(part.as_ref()));
+        let slices: Vec<IoSlice<'_>> = std::iter::once(first).chain(later).take(GATHER_PARTS_MAX).collect();
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         SockRef::from(&self.inner).send_vectored_with_flags(&slices, flags)
     }

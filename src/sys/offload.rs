@@ -73,21 +73,12 @@ impl Offload {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(thread_count: usize, queue_max: usize) -> io::Result<Offload> {
-        assert!(
-            thread_count > 0 && queue_max > 0,
-            "a pool has threads and a queue"
-        );
-        let shared = Shared {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            queue_max,
-        };
+        assert!(thread_count > 0 && queue_max > 0, "a pool has threads and a queue");
+        let shared = Shared { state: Mutex::default(), changed: Condvar::new(), queue_max };
         let owner = Owner(Arc::new(shared));
         for index in 0..thread_count {
             let shared = owner.0.clone();
-            std::thread::Builder::new()
-                .name(format!("offload-{index}"))
-                .spawn(move || shared.work())?;
+            std::thread::Builder::new().name(format!("offload-{index}")).spawn(move || shared.work())?;
         }
         Ok(Offload(Arc::new(owner)))
     }
@@ -112,9 +103,6 @@ impl Offload {
             Poll::Ready(())
         })
         .await;
-        receiver
-            .recv()
-            .await
-            .expect("a job sends its result unless it panicked")
+        receiver.recv().await.expect("a job sends its result unless it panicked")
     }
 }

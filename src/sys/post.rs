@@ -31,11 +31,7 @@ pub struct Receiver<T>(Arc<Shared<T>>);
 
 /// A new queue.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = State {
-        queue: VecDeque::new(),
-        waiter: None,
-        sender_count: 1,
-    };
+    let state = State { queue: VecDeque::new(), waiter: None, sender_count: 1 };
     let shared = Arc::new(Shared(Mutex::new(state)));
     (Sender(shared.clone()), Receiver(shared))
 }
@@ -66,11 +62,7 @@ impl<T> Drop for Sender<T> {
         let waiter = {
             let mut state = self.0.lock();
             state.sender_count -= 1;
-            if state.sender_count == 0 {
-                state.waiter.take()
-            } else {
-                None
-            }
+            if state.sender_count == 0 { state.waiter.take() } else { None }
         };
         if let Some(waker) = waiter {
             waker.wake();

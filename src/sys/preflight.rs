@@ -70,11 +70,7 @@ pub fn check(needs: &Needs) -> Vec<Finding> {
     findings.extend(check_kernel(&kernel_release()));
     findings.extend(check_memlock(limit(libc::RLIMIT_MEMLOCK)));
     findings.extend(check_io_uring(probe_io_uring(), io_uring_disabled()));
-    findings.extend(check_descriptors(
-        limit(libc::RLIMIT_NOFILE),
-        cores,
-        needs.connections_max as u64,
-    ));
+    findings.extend(check_descriptors(limit(libc::RLIMIT_NOFILE), cores, needs.connections_max as u64));
     findings.extend(check_cores(&needs.cores, &allowed_cpus()));
     findings.extend(check_data_dir(&needs.data_dir));
     findings.sort_by(|a, b| b.severity.cmp(&a.severity));
@@ -85,10 +81,7 @@ pub fn check(needs: &Needs) -> Vec<Finding> {
 pub fn raise_limits() {
     for resource in [libc::RLIMIT_NOFILE, libc::RLIMIT_MEMLOCK] {
         let found = limit(resource);
-        let wanted = libc::rlimit {
-            rlim_cur: found.hard,
-            rlim_max: found.hard,
-        };
+        let wanted = libc::rlimit { rlim_cur: found.hard, rlim_max: found.hard };
         // SAFETY: the pointer is to a live struct. A refusal changes nothing, and `check` reports the limit.
         #[allow(unsafe_code)]
         let _ = unsafe { libc::setrlimit(resource, &wanted) };
@@ -105,9 +98,7 @@ pub fn allowed_cpus() -> Vec<usize> {
         if libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) != 0 {
             return Vec::new();
         }
-        (0..libc::CPU_SETSIZE as usize)
-            .filter(|cpu| libc::CPU_ISSET(*cpu, &set))
-            .collect()
+        (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &set)).collect()
     }
 }
 
@@ -118,40 +109,24 @@ struct Limit {
 }
 
 fn limit(resource: libc::__rlimit_resource_t) -> Limit {
-    let mut found = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut found = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a live struct; the call fails only for an unknown resource.
     #[allow(unsafe_code)]
     let code = unsafe { libc::getrlimit(resource, &mut found) };
     assert_eq!(code, 0, "the resources asked for exist");
-    Limit {
-        soft: found.rlim_cur,
-        hard: found.rlim_max,
-    }
+    Limit { soft: found.rlim_cur, hard: found.rlim_max }
 }
 
 fn refuse(what: String, mend: String) -> Option<Finding> {
-    Some(Finding {
-        severity: Severity::Refuse,
-        what,
-        mend,
-    })
+    Some(Finding { severity: Severity::Refuse, what, mend })
 }
 
 fn warn(what: String, mend: String) -> Option<Finding> {
-    Some(Finding {
-        severity: Severity::Warn,
-        what,
-        mend,
-    })
+    Some(Finding { severity: Severity::Warn, what, mend })
 }
 
 fn check_kernel(release: &str) -> Option<Finding> {
-    let mut numbers = release
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|n| n.parse::<u32>().unwrap_or(0));
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse::<u32>().unwrap_or(0));
     let found = (numbers.next()?, numbers.next().unwrap_or(0));
     if found >= KERNEL_MIN {
         return None;
@@ -239,21 +214,14 @@ fn check_io_uring(probe: Result<(), i32>, disabled: Option<u32>) -> Option<Findi
 }
 
 fn check_cores(wanted: &[usize], allowed: &[usize]) -> Option<Finding> {
-    let missing: Vec<String> = wanted
-        .iter()
-        .filter(|c| !allowed.contains(c))
-        .map(usize::to_string)
-        .collect();
+    let missing: Vec<String> = wanted.iter().filter(|c| !allowed.contains(c)).map(usize::to_string).collect();
     if missing.is_empty() {
         return None;
     }
     let allowed: Vec<String> = allowed.iter().map(usize::to_string).collect();
     refuse(
         format!("this process may not run on processor {}", missing.join(", ")),
-        format!(
-            "choose from `--cores {}`, or widen the process's processor set",
-            allowed.join(",")
-        ),
+        format!("choose from `--cores {}`, or widen the process's processor set", allowed.join(",")),
     )
 }
 
@@ -300,10 +268,7 @@ fn check_direct_io(dir: &Path, existing: &Path) -> Option<Finding> {
         ),
         Some(libc::EROFS) => refuse(
             format!("the file system of {shown} is read-only"),
-            format!(
-                "run `sudo mount -o remount,rw $(findmnt -n -o TARGET -T {})`",
-                existing.display()
-            ),
+            format!("run `sudo mount -o remount,rw $(findmnt -n -o TARGET -T {})`", existing.display()),
         ),
         Some(libc::EINVAL) => refuse(
             format!("the file system of {shown} has no direct I/O (O_DIRECT)"),
@@ -320,10 +285,7 @@ fn check_direct_io(dir: &Path, existing: &Path) -> Option<Finding> {
 fn probe_direct_io(dir: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).mode(0o600);
-    let nameless = options
-        .clone()
-        .custom_flags(libc::O_DIRECT | libc::O_TMPFILE)
-        .open(dir);
+    let nameless = options.clone().custom_flags(libc::O_DIRECT | libc::O_TMPFILE).open(dir);
     match nameless.as_ref().map_err(io::Error::raw_os_error) {
         Err(Some(libc::EOPNOTSUPP | libc::EISDIR | libc::ENOENT)) => {}
         _ => return nameless.map(|_| ()),
@@ -345,18 +307,11 @@ fn file_system(path: &Path) -> Option<i64> {
 }
 
 fn kernel_release() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
 }
 
 fn io_uring_disabled() -> Option<u32> {
-    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled")
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
 }
 
 /// Sets up the smallest ring; gives the error number when that is refused.

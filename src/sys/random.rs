@@ -16,10 +16,7 @@ pub fn bits_128() -> u128 {
             Ok(count) => filled += count,
             Err(_) => {
                 let error = std::io::Error::last_os_error();
-                assert!(
-                    error.kind() == std::io::ErrorKind::Interrupted,
-                    "getrandom failed: {error}"
-                );
+                assert!(error.kind() == std::io::ErrorKind::Interrupted, "getrandom failed: {error}");
             }
         }
     }

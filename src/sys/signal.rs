@@ -35,16 +35,9 @@ impl BlockedSignals {
             libc::sigemptyset(&mut set);
             libc::sigaddset(&mut set, libc::SIGTERM);
             libc::sigaddset(&mut set, libc::SIGINT);
-            (
-                libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()),
-                set,
-            )
+            (libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()), set)
         };
-        if code == 0 {
-            Ok(BlockedSignals(set))
-        } else {
-            Err(io::Error::from_raw_os_error(code))
-        }
+        if code == 0 { Ok(BlockedSignals(set)) } else { Err(io::Error::from_raw_os_error(code)) }
     }
 
     /// Starts the thread that sends the first signal to `stop` and ends the process at the second one.
@@ -64,10 +57,7 @@ impl BlockedSignals {
                 libc::_exit(EXIT_BY_SIGNAL + second)
             }
         };
-        std::thread::Builder::new()
-            .name("signals".to_owned())
-            .spawn(wait)
-            .map(|_| ())
+        std::thread::Builder::new().name("signals".to_owned()).spawn(wait).map(|_| ())
     }
 
     /// Waits for one of the signals; gives its number.

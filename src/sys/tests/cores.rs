@@ -3,7 +3,7 @@
 use super::{on_a_core, options};
 use crate::sys::executor::{Either, Queue, race, sleep, spawn, start_core, timeout, yield_now};
 use crate::sys::mesh::{self, MeshPort};
-use crate::sys::notify::Notify;
+use crate::sys::notify::{Latch, Notify};
 use crate::sys::offload::Offload;
 use crate::sys::{post, random};
 use std::cell::{Cell, RefCell};
@@ -18,10 +18,7 @@ fn a_timeout_ends_what_lasts_and_leaves_what_is_quick() {
     on_a_core(|| async {
         assert_eq!(timeout(Duration::from_secs(20), async { 7 }).await, Some(7));
         let begin = Instant::now();
-        assert_eq!(
-            timeout(Duration::from_millis(20), sleep(Duration::from_secs(20))).await,
-            None
-        );
+        assert_eq!(timeout(Duration::from_millis(20), sleep(Duration::from_secs(20))).await, None);
         assert!(begin.elapsed() >= Duration::from_millis(20));
         let winner = race(sleep(Duration::from_secs(20)), async { 'b' }).await;
         assert_eq!(winner, Either::Second('b'));
@@ -61,6 +58,30 @@ fn a_notification_is_remembered_once() {
         notify.notify();
         sleep(Duration::from_millis(5)).await;
         assert!(woken.get());
+    });
+}
+
+#[test]
+fn a_latch_wakes_all_that_wait_and_forgets_those_that_went_away() {
+    on_a_core(|| async {
+        let latch = Rc::new(Latch::new());
+        let woken = Rc::new(Cell::new(0));
+        for _ in 0..3 {
+            let (latch, woken) = (latch.clone(), woken.clone());
+            spawn(Queue::Net, async move {
+                for _ in 0..100 {
+                    assert_eq!(timeout(Duration::ZERO, latch.wait()).await, None);
+                }
+                latch.wait().await;
+                woken.set(woken.get() + 1);
+            });
+        }
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(woken.get(), 0);
+        latch.set();
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(woken.get(), 3);
+        latch.wait().await;
     });
 }
 
@@ -142,19 +163,13 @@ fn exchange(ports: Vec<MeshPort<Numbered>>, count: u32) -> Vec<Vec<Numbered>> {
             let main = move || async move {
                 let received = exchange_on_one(port, core_count, count).await;
                 // No core may leave while another one still sends to it.
-                Offload::start(1, 1)
-                    .expect("a thread")
-                    .run(move || drop(done.wait()))
-                    .await;
+                Offload::start(1, 1).expect("a thread").run(move || drop(done.wait())).await;
                 received
             };
             start_core(options(index), main).expect("starts")
         })
         .collect();
-    cores
-        .into_iter()
-        .map(|core| core.join().expect("does not panic"))
-        .collect()
+    cores.into_iter().map(|core| core.join().expect("does not panic")).collect()
 }
 
 async fn exchange_on_one(port: MeshPort<Numbered>, core_count: usize, count: u32) -> Vec<Numbered> {

@@ -16,9 +16,7 @@ const EPOCH: FileId = FileId::Epoch;
 
 async fn open(root: PathBuf, open_files_max: usize) -> Rc<Disk> {
     let offload = Offload::start(1, 8).expect("a thread");
-    Disk::open(root, offload, open_files_max)
-        .await
-        .expect("a directory on a disk")
+    Disk::open(root, offload, open_files_max).await.expect("a directory on a disk")
 }
 
 /// Executes the operations one after the other and gives their results.
@@ -36,11 +34,7 @@ fn execute(dir: &Path, open_files_max: usize, work: Vec<DiskOp>) -> Vec<DiskResu
 }
 
 fn write(file: FileId, offset: u64, bytes: &'static [u8]) -> DiskOp {
-    DiskOp::Write {
-        file,
-        offset,
-        body: WriteBody::new(vec![Bytes::from_static(bytes)]),
-    }
+    DiskOp::Write { file, offset, body: WriteBody::new(vec![Bytes::from_static(bytes)]) }
 }
 
 fn kind(result: &DiskResult) -> Option<DiskErrorKind> {
@@ -57,11 +51,7 @@ fn bytes(result: &DiskResult) -> &[u8] {
 #[test]
 fn what_was_written_is_read_and_a_read_is_short_only_at_the_end() {
     let dir = TempDir::new();
-    let read = |offset, len| DiskOp::Read {
-        file: EPOCH,
-        offset,
-        len,
-    };
+    let read = |offset, len| DiskOp::Read { file: EPOCH, offset, len };
     let results = execute(
         &dir.0,
         8,
@@ -94,24 +84,13 @@ fn a_body_larger_than_the_registered_buffers_is_written_whole() {
         8,
         vec![
             DiskOp::Create { file: EPOCH },
-            DiskOp::Write {
-                file: EPOCH,
-                offset: 0,
-                body,
-            },
-            DiskOp::Read {
-                file: EPOCH,
-                offset: 0,
-                len: BIG,
-            },
+            DiskOp::Write { file: EPOCH, offset: 0, body },
+            DiskOp::Read { file: EPOCH, offset: 0, len: BIG },
         ],
     );
     assert_eq!(results[1], Ok(DiskDone::Written(BIG)));
     let read = bytes(&results[2]);
-    assert_eq!(
-        (read.len(), read[0], read[BIG - 2], read[BIG - 1]),
-        (BIG, 7, 7, 0)
-    );
+    assert_eq!((read.len(), read[0], read[BIG - 2], read[BIG - 1]), (BIG, 7, 7, 0));
 }
 
 #[test]
@@ -124,68 +103,32 @@ fn what_is_there_and_what_is_not_is_told_apart() {
         vec![
             DiskOp::Create { file: EPOCH },
             DiskOp::Create { file: EPOCH },
-            DiskOp::Read {
-                file: FileId::Identity,
-                offset: 0,
-                len: BLOCK,
-            },
-            DiskOp::Remove {
-                file: FileId::Identity,
-            },
+            DiskOp::Read { file: FileId::Identity, offset: 0, len: BLOCK },
+            DiskOp::Remove { file: FileId::Identity },
             DiskOp::List { dir: partition },
             DiskOp::SyncDir { dir: partition },
             DiskOp::MakeDir { dir: partition },
-            DiskOp::MakeDir {
-                dir: DirId::Partitions,
-            },
-            DiskOp::MakeDir {
-                dir: DirId::Partitions,
-            },
+            DiskOp::MakeDir { dir: DirId::Partitions },
+            DiskOp::MakeDir { dir: DirId::Partitions },
             DiskOp::MakeDir { dir: partition },
-            DiskOp::SyncDir {
-                dir: DirId::Partitions,
-            },
+            DiskOp::SyncDir { dir: DirId::Partitions },
             DiskOp::List { dir: partition },
         ],
     );
     use DiskErrorKind::{Exists, NotFound};
     let kinds: Vec<_> = results.iter().map(kind).collect();
     let not_found = Some(NotFound);
-    let expected = [
-        None,
-        Some(Exists),
-        not_found,
-        not_found,
-        not_found,
-        not_found,
-        not_found,
-    ];
+    let expected = [None, Some(Exists), not_found, not_found, not_found, not_found, not_found];
     assert_eq!(kinds[..7], expected);
     assert_eq!(kinds[7..], [None; 5]);
-    assert_eq!(
-        results[2].as_ref().map_err(|error| error.errno),
-        Err(libc::ENOENT)
-    );
+    assert_eq!(results[2].as_ref().map_err(|error| error.errno), Err(libc::ENOENT));
 }
 
 #[test]
 fn only_the_owner_may_read() {
     let dir = TempDir::new();
-    execute(
-        &dir.0,
-        8,
-        vec![
-            DiskOp::Create { file: EPOCH },
-            DiskOp::MakeDir { dir: DirId::Journals },
-        ],
-    );
-    let mode = |name| {
-        std::fs::metadata(dir.0.join(name))
-            .expect("it was made")
-            .permissions()
-            .mode()
-            & 0o777
-    };
+    execute(&dir.0, 8, vec![DiskOp::Create { file: EPOCH }, DiskOp::MakeDir { dir: DirId::Journals }]);
+    let mode = |name| std::fs::metadata(dir.0.join(name)).expect("it was made").permissions().mode() & 0o777;
     assert_eq!((mode("EPOCH"), mode("journal")), (0o600, 0o700));
 }
 
@@ -200,11 +143,7 @@ fn a_removed_file_is_closed_and_its_name_can_be_used_again() {
             write(EPOCH, 0, b"old"),
             DiskOp::Remove { file: EPOCH },
             DiskOp::Create { file: EPOCH },
-            DiskOp::Read {
-                file: EPOCH,
-                offset: 0,
-                len: BLOCK,
-            },
+            DiskOp::Read { file: EPOCH, offset: 0, len: BLOCK },
         ],
     );
     assert_eq!(bytes(&results[4]), b"", "the new file is empty");
@@ -220,36 +159,18 @@ fn a_listing_has_our_files_with_their_lengths_and_no_others() {
         8,
         vec![
             DiskOp::MakeDir { dir: DirId::Journals },
-            DiskOp::MakeDir {
-                dir: DirId::Journal(shard),
-            },
+            DiskOp::MakeDir { dir: DirId::Journal(shard) },
             DiskOp::Create { file: journal(0) },
             DiskOp::Create { file: journal(12) },
             write(journal(12), 0, b"x"),
         ],
     );
     std::fs::write(dir.0.join("journal/00/12.jnl~"), b"foreign").expect("a foreign file");
-    let listed = execute(
-        &dir.0,
-        8,
-        vec![DiskOp::List {
-            dir: DirId::Journal(shard),
-        }],
-    );
-    let Ok(DiskDone::Listing(mut files)) = listed[0].clone() else {
-        panic!("{listed:?}")
-    };
+    let listed = execute(&dir.0, 8, vec![DiskOp::List { dir: DirId::Journal(shard) }]);
+    let Ok(DiskDone::Listing(mut files)) = listed[0].clone() else { panic!("{listed:?}") };
     files.sort();
-    let expected = [
-        ListedFile {
-            file: journal(0),
-            len: 0,
-        },
-        ListedFile {
-            file: journal(12),
-            len: BLOCK as u64,
-        },
-    ];
+    let expected =
+        [ListedFile { file: journal(0), len: 0 }, ListedFile { file: journal(12), len: BLOCK as u64 }];
     assert_eq!(files, expected);
 }
 

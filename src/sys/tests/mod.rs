@@ -16,20 +16,13 @@ where
     T: Send + 'static,
     F: Future<Output = T> + 'static,
 {
-    start_core(options(0), main)
-        .expect("a core starts")
-        .join()
-        .expect("it does not panic")
+    start_core(options(0), main).expect("a core starts").join().expect("it does not panic")
 }
 
 /// Options of the `index`th core; those that the machine lacks share processors.
 pub(crate) fn options(index: usize) -> CoreOptions {
     let cpus = super::preflight::allowed_cpus();
-    CoreOptions {
-        cpu: cpus[index % cpus.len()],
-        name: format!("core-{index}"),
-        spin: Duration::ZERO,
-    }
+    CoreOptions { cpu: cpus[index % cpus.len()], name: format!("core-{index}"), spin: Duration::ZERO }
 }
 
 /// A new empty directory on the disk that the build uses.

@@ -31,10 +31,7 @@ fn all_cores_share_one_port_and_strangers_are_refused() {
     let addr = bound[0].addr();
     assert!(addr.port() != 0 && bound.iter().all(|bound| bound.addr() == addr));
     on_a_core(move || async move {
-        let _listeners: Vec<_> = bound
-            .into_iter()
-            .map(|bound| bound.listen().expect("listens"))
-            .collect();
+        let _listeners: Vec<_> = bound.into_iter().map(|bound| bound.listen().expect("listens")).collect();
         let error = Bound::bind_all(addr, 1).expect_err("the port is taken");
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     });
@@ -59,10 +56,7 @@ fn megabytes_in_many_parts_arrive_in_order_in_both_directions() {
         spawn(Queue::Net, async move {
             let mut echo = BytesMut::new();
             while server.read(&mut echo, READ_BYTES_MAX).await.expect("reads") > 0 {
-                server
-                    .write_all(&[echo.split().freeze()], LONG)
-                    .await
-                    .expect("writes");
+                server.write_all(&[echo.split().freeze()], LONG).await.expect("writes");
             }
         });
         let mut received = BytesMut::new();
@@ -71,18 +65,11 @@ fn megabytes_in_many_parts_arrive_in_order_in_both_directions() {
             let sent: usize = chunk.iter().map(Bytes::len).sum();
             let until = received.len() + sent;
             while received.len() < until {
-                assert_ne!(
-                    client.read(&mut received, READ_BYTES_MAX).await.expect("reads"),
-                    0
-                );
+                assert_ne!(client.read(&mut received, READ_BYTES_MAX).await.expect("reads"), 0);
             }
         }
         client.shutdown_write().expect("half closes");
-        assert_eq!(
-            client.read(&mut received, 1).await.expect("reads"),
-            0,
-            "the echo ends too"
-        );
+        assert_eq!(client.read(&mut received, 1).await.expect("reads"), 0, "the echo ends too");
         assert_eq!(received.len(), total);
         assert!(received == expected);
     });
@@ -94,20 +81,12 @@ fn a_read_that_was_given_up_loses_nothing_and_owns_nothing() {
         let (mut client, mut server) = pair().await;
         let mut buf = BytesMut::new();
         for _ in 0..3 {
-            assert!(
-                timeout(SHORT, server.read(&mut buf, READ_BYTES_MAX))
-                    .await
-                    .is_none()
-            );
+            assert!(timeout(SHORT, server.read(&mut buf, READ_BYTES_MAX)).await.is_none());
             assert_eq!(buf.capacity(), 0, "an idle connection has no buffer");
         }
         client.write_all(&[b"abc"], LONG).await.expect("writes");
         assert_eq!(server.read(&mut buf, 2).await.expect("reads"), 2);
-        assert!(
-            timeout(LONG, server.read(&mut buf, 9))
-                .await
-                .is_some_and(|count| count.is_ok())
-        );
+        assert!(timeout(LONG, server.read(&mut buf, 9)).await.is_some_and(|count| count.is_ok()));
         assert_eq!(&buf[..], b"abc");
     });
 }
@@ -116,10 +95,7 @@ fn a_read_that_was_given_up_loses_nothing_and_owns_nothing() {
 fn a_reader_that_stands_still_is_given_up() {
     on_a_core(|| async {
         let (mut client, _server) = pair().await;
-        let error = client
-            .write_all(&[vec![0; 64 << 20]], SHORT)
-            .await
-            .expect_err("nobody reads");
+        let error = client.write_all(&[vec![0; 64 << 20]], SHORT).await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     });
 }
@@ -130,18 +106,12 @@ fn a_slow_reader_that_makes_progress_is_served() {
         const TOTAL: usize = 12 << 20;
         let (mut client, mut server) = pair().await;
         spawn(Queue::Net, async move {
-            client
-                .write_all(&[vec![0; TOTAL]], Duration::from_millis(500))
-                .await
-                .expect("progress is made");
+            client.write_all(&[vec![0; TOTAL]], Duration::from_millis(500)).await.expect("progress is made");
         });
         let mut count = 0;
         while count < TOTAL {
             crate::sys::executor::sleep(Duration::from_millis(2)).await;
-            count += server
-                .read(&mut BytesMut::new(), READ_BYTES_MAX)
-                .await
-                .expect("reads");
+            count += server.read(&mut BytesMut::new(), READ_BYTES_MAX).await.expect("reads");
         }
         assert_eq!(count, TOTAL);
     });

@@ -1,0 +1,248 @@
+//! Assembly: from a configuration to a serving process and back to a sealed directory.
+//!
+//! [`run`] is the verb `serve`: preflight, lock, signals, cores, ready line, drain. [`start`] is the same
+//! without signals and without a word on stdout, for programs that embed the server and for tests. What
+//! happens in which order stands in `coordinator`; what one core does, in `seat`.
+
+mod connections;
+mod coordinator;
+mod error;
+mod face;
+mod seat;
+#[cfg(test)]
+mod tests;
+
+pub use error::ServeError;
+pub use face::Face;
+
+use crate::sys::executor::{CoreOptions, CoreThread, start_core};
+use crate::sys::lock::{DirLock, LockError};
+use crate::sys::mesh;
+use crate::sys::net::Bound;
+use crate::sys::offload::Offload;
+use crate::sys::post;
+use crate::sys::preflight::{self, Finding, Needs, Severity};
+use crate::sys::signal::{BlockedSignals, StopSignal};
+use coordinator::Coordinator;
+use seat::Seat;
+use std::fs::DirBuilder;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use types::{CoreId, Limits};
+
+/// Threads for blocking work: directory syncs and listings, later password hashes.
+const OFFLOAD_THREADS: usize = 2;
+/// Blocking jobs that wait before their askers do.
+const OFFLOAD_QUEUE_MAX: usize = 256;
+
+/// What a server needs to know.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// The data directory; it is created when it is not there.
+    pub data_dir: PathBuf,
+    /// Where the HTTP face listens. Port 0 lets the system choose.
+    pub http_addr: SocketAddr,
+    /// The processors to run on, one core each, at least one.
+    pub cores: Vec<usize>,
+    /// Partitions of the directory; 0 takes what an existing one has, and the default for a new one.
+    pub partition_count: u16,
+    /// The bounds.
+    pub limits: Limits,
+    /// Refuse to start on damage in acknowledged events instead of serving the rest.
+    pub strict: bool,
+    /// How long an idle core looks for work before it sleeps; zero costs nothing when idle.
+    pub spin: Duration,
+}
+
+/// A server that is ready.
+pub struct Server {
+    ready: Ready,
+    stop: post::Sender<StopSignal>,
+    core_threads: Vec<CoreThread<Result<(), ServeError>>>,
+    _lock: DirLock,
+}
+
+/// What is known once everything is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// Where the HTTP face listens, with its real port.
+    pub http_addr: SocketAddr,
+    /// Cores that run.
+    pub core_count: usize,
+    /// Partitions of the directory.
+    pub partition_count: u16,
+    /// Time from start to ready, in milliseconds.
+    pub recovered_ms: u64,
+}
+
+impl Server {
+    /// What is known once everything is open.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Asks the server to stop: finish what was accepted, checkpoint, seal.
+    pub fn stop(&self) {
+        self.stop.send(StopSignal::Terminate);
+    }
+
+    /// Waits until the server has stopped.
+    ///
+    /// # Errors
+    /// Why it could not stop cleanly; what was acknowledged is on disk all the same.
+    pub fn wait(self) -> Result<(), ServeError> {
+        join(self.core_threads)
+    }
+}
+
+/// Runs a server until SIGTERM or SIGINT: the ready line goes to stdout, everything else to stderr.
+///
+/// # Errors
+/// Why it does not run; [`ServeError::exit_code`] is the process's code.
+pub fn run<F: Face>(config: ServerConfig, face: F) -> Result<(), ServeError> {
+    let signals = BlockedSignals::block().map_err(ServeError::System)?;
+    let data_dir = config.data_dir.clone();
+    let (stop, stopped) = post::channel();
+    signals.watch(stop.clone()).map_err(ServeError::System)?;
+    let server = start_with(config, face, stop, stopped)?;
+    let Ready { http_addr, core_count, partition_count, recovered_ms } = server.ready;
+    let line = format!(
+        "millrace ready: http://{http_addr} ({core_count} cores, {partition_count} partitions, data {}, \
+         recovered in {recovered_ms} ms)",
+        data_dir.display()
+    );
+    // Nobody may be reading; that is no reason not to serve.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    server.wait()
+}
+
+/// Starts a server; returns when it is ready.
+///
+/// # Errors
+/// Why it does not run.
+pub fn start<F: Face>(config: ServerConfig, face: F) -> Result<Server, ServeError> {
+    let (stop, stopped) = post::channel();
+    start_with(config, face, stop, stopped)
+}
+
+fn start_with<F: Face>(
+    config: ServerConfig,
+    face: F,
+    stop: post::Sender<StopSignal>,
+    stopped: post::Receiver<StopSignal>,
+) -> Result<Server, ServeError> {
+    let begin_ns = crate::sys::clock::monotonic_ns();
+    check(&config)?;
+    let lock = open_directory(&config.data_dir)?;
+    let bound = Bound::bind_all(config.http_addr, config.cores.len())
+        .map_err(|error| ServeError::Address { addr: config.http_addr, error })?;
+    let http_addr = bound[0].addr();
+    let (announce, announced) = mpsc::channel();
+    let coordinator = Coordinator::new(config.clone(), stopped, announce);
+    let core_threads = start_cores(&config, face, coordinator, bound)?;
+    match announced.recv() {
+        Ok(partition_count) => {
+            let recovered_ms = (crate::sys::clock::monotonic_ns() - begin_ns) / 1_000_000;
+            let ready = Ready { http_addr, core_count: config.cores.len(), partition_count, recovered_ms };
+            Ok(Server { ready, stop, core_threads, _lock: lock })
+        }
+        // The coordinator went without a word: its core's result says why.
+        Err(mpsc::RecvError) => Err(join(core_threads).err().unwrap_or(ServeError::StoppedEarly)),
+    }
+}
+
+/// Everything that can be found wrong before anything is touched.
+fn check(config: &ServerConfig) -> Result<(), ServeError> {
+    config.limits.check().map_err(|error| ServeError::Config(error.reason))?;
+    if config.cores.is_empty() {
+        return Err(ServeError::Config("a server needs at least one core".to_owned()));
+    }
+    if !config.http_addr.ip().is_loopback() {
+        return Err(ServeError::NotLoopback(config.http_addr));
+    }
+    preflight::raise_limits();
+    let needs = Needs {
+        data_dir: config.data_dir.clone(),
+        cores: config.cores.clone(),
+        connections_max: config.limits.connections_max,
+    };
+    let findings = preflight::check(&needs);
+    if findings.iter().any(|finding| finding.severity == Severity::Refuse) {
+        return Err(ServeError::Host(findings));
+    }
+    for Finding { what, mend, .. } in findings {
+        eprintln!("millrace: {what}; {mend}");
+    }
+    Ok(())
+}
+
+/// Creates the data directory if it is not there, and takes its lock.
+fn open_directory(dir: &Path) -> Result<DirLock, ServeError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|error| ServeError::Directory { dir: dir.to_path_buf(), error })?;
+    DirLock::acquire(dir).map_err(|error| match error {
+        LockError::Held(holder) => ServeError::Locked { dir: dir.to_path_buf(), holder },
+        LockError::Io(error) => ServeError::Directory { dir: dir.to_path_buf(), error },
+    })
+}
+
+/// One thread per core; core 0 runs the coordinator too.
+fn start_cores<F: Face>(
+    config: &ServerConfig,
+    face: F,
+    mut coordinator: Coordinator,
+    bound: Vec<Bound>,
+) -> Result<Vec<CoreThread<Result<(), ServeError>>>, ServeError> {
+    let core_count = u16::try_from(config.cores.len()).expect("preflight found these processors");
+    let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX).map_err(ServeError::System)?;
+    let ports = mesh::ports(core_count, config.limits.mesh_messages_max);
+    let admission = Arc::new(connections::Admission::new(&config.limits));
+    let mut seats = Vec::with_capacity(config.cores.len());
+    for ((index, port), bound) in (0_u16..).zip(ports).zip(bound) {
+        let (orders, reports) = coordinator.seat();
+        seats.push(Seat {
+            core: CoreId(index),
+            data_dir: config.data_dir.clone(),
+            limits: config.limits.clone(),
+            offload: offload.clone(),
+            admission: admission.clone(),
+            port,
+            bound,
+            face: face.clone(),
+            orders,
+            reports,
+        });
+    }
+    let mut coordinator = Some(coordinator);
+    let mut threads = Vec::with_capacity(seats.len());
+    for (seat, cpu) in seats.into_iter().zip(&config.cores) {
+        let options = CoreOptions { cpu: *cpu, name: format!("core-{}", seat.core), spin: config.spin };
+        let coordinator = coordinator.take();
+        let offload = offload.clone();
+        let main = move || async move {
+            match coordinator {
+                Some(coordinator) => {
+                    let (outcome, ()) = futures_lite::future::zip(coordinator.run(offload), seat.run()).await;
+                    outcome
+                }
+                None => {
+                    seat.run().await;
+                    Ok(())
+                }
+            }
+        };
+        threads.push(start_core(options, main).map_err(ServeError::System)?);
+    }
+    Ok(threads)
+}
+
+/// Waits for all cores; the first failure is the result.
+fn join(threads: Vec<CoreThread<Result<(), ServeError>>>) -> Result<(), ServeError> {
+    let outcomes: Vec<_> = threads.into_iter().map(CoreThread::join).collect();
+    outcomes.into_iter().try_for_each(|outcome| outcome.map_err(ServeError::System)?)
+}
