@@ -12,8 +12,8 @@ use crate::stream::{ACTIVE_COST_BYTES, StreamSlot};
 use commitlog::PartitionGap;
 use types::{Epoch, LogIndex, Record, SeqNum};
 
-/// Streams that got events from one group, and from where on they must be delivered.
-type Touched = Vec<(StreamSlot, SeqNum)>;
+/// Streams that got events from one group; each remembers from where on they must be delivered.
+type Touched = Vec<StreamSlot>;
 
 impl Engine {
     /// Applies the batches of a durable group and tells the watchers.
@@ -25,9 +25,9 @@ impl Engine {
             assert_eq!(committed, batch.header.last_index(), "alone, durable is committed");
             self.apply(batch, &mut touched, out);
         }
-        for (slot, from) in touched {
-            self.deliver_events(slot, from, out);
-            self.stream_applied(slot);
+        for slot in touched {
+            self.settle(slot, out);
+            self.catalog[slot].assert_invariants();
         }
     }
 
@@ -43,12 +43,12 @@ impl Engine {
                 }
             }
             Change::Trim { slot, epoch, before } => {
-                self.settle(slot, touched, out);
+                self.settle(slot, out);
                 self.apply_trim(slot, epoch, before);
                 self.change_applied(slot);
             }
             Change::Delete { slot, epoch } => {
-                self.settle(slot, touched, out);
+                self.settle(slot, out);
                 self.apply_delete(slot, epoch, header.last_index(), out);
                 self.change_applied(slot);
             }
@@ -82,20 +82,21 @@ impl Engine {
             stream.epoch = epoch;
             stream.first = SeqNum::FIRST;
             stream.next = SeqNum::FIRST;
+            self.streams_existing += 1;
         }
         let stream = &mut self.catalog[slot];
         assert!(record.seq() >= stream.next, "{:?}: sequence numbers rise", stream.key);
-        if !touched.iter().rev().take(8).any(|(other, _)| *other == slot)
-            && !touched.iter().any(|(other, _)| *other == slot)
-        {
-            touched.push((slot, stream.next));
-        }
         let len = record.encoded().len();
         stream.last_time = record.time();
         stream.last_index = index;
         stream.bytes += len as u64;
         let was_active = stream.active.is_some();
+        let next = stream.next;
         let active = stream.active_mut();
+        if active.deliver_from.is_none() {
+            active.deliver_from = Some(next);
+            touched.push(slot);
+        }
         active.records_bytes += len;
         active.pending = active.pending.saturating_sub(1);
         stream.next = record.seq().next();
@@ -127,6 +128,9 @@ impl Engine {
         if self.catalog[slot].epoch != epoch {
             return;
         }
+        if self.catalog[slot].exists() {
+            self.streams_existing -= 1;
+        }
         self.set_tail_cost(slot, 0);
         let freed = self.catalog[slot].reset();
         self.catalog[slot].last_index = index;
@@ -135,10 +139,10 @@ impl Engine {
         self.tell(slot, epoch, |_| Told::Deleted, out);
     }
 
-    /// Delivers what the group brought to a stream before a change that is not an event.
-    fn settle(&mut self, slot: StreamSlot, touched: &mut Touched, out: &mut Vec<Effect>) {
-        if let Some(at) = touched.iter().position(|(other, _)| *other == slot) {
-            let (slot, from) = touched.swap_remove(at);
+    /// Delivers what the group brought to a stream, if it is not delivered yet.
+    fn settle(&mut self, slot: StreamSlot, out: &mut Vec<Effect>) {
+        let active = self.catalog[slot].active.as_mut();
+        if let Some(from) = active.and_then(|active| active.deliver_from.take()) {
             self.deliver_events(slot, from, out);
         }
     }
@@ -176,10 +180,6 @@ impl Engine {
         if let Some(active) = &mut self.catalog[slot].active {
             active.pending = active.pending.saturating_sub(1);
         }
-        self.stream_applied(slot);
-    }
-
-    fn stream_applied(&mut self, slot: StreamSlot) {
         self.catalog[slot].assert_invariants();
     }
 

@@ -91,11 +91,6 @@ impl Catalog {
         self.slab.get(slot as usize).and_then(Option::as_ref)
     }
 
-    /// All streams that exist.
-    pub(crate) fn existing(&self) -> impl Iterator<Item = &Stream> {
-        self.slab.iter().flatten().filter(|stream| stream.exists())
-    }
-
     fn share_bucket(&mut self, bucket: &BucketName) -> BucketName {
         if let Some((shared, _)) = self.buckets.get_key_value(bucket) {
             let shared = shared.clone();

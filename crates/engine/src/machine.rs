@@ -79,6 +79,8 @@ pub struct Engine {
     pub(crate) planted: Planted,
     pub(crate) phase: Phase,
     pub(crate) catalog: Catalog,
+    /// Streams that exist, of all slots of the catalog.
+    pub(crate) streams_existing: u64,
     pub(crate) partitions: Vec<Partition>,
     /// Index into `partitions` by partition id.
     pub(crate) partition_at: BTreeMap<PartitionId, u16>,
@@ -125,6 +127,7 @@ impl Engine {
             planted: Planted::new(plan.sabotage),
             phase: Phase::Recovered,
             catalog: Catalog::default(),
+            streams_existing: 0,
             partitions,
             partition_at,
             replicator: Solo,
@@ -193,6 +196,9 @@ impl Engine {
         self.prepare_slot(out);
         if self.full_retry_at.is_some_and(|at| at <= now) {
             self.full_retry_at = None;
+            if !self.wants_room() {
+                self.handle_background_success(out);
+            }
         }
         if self.full_retry_at.is_none() {
             self.step_checkpoint(out);
@@ -275,7 +281,7 @@ impl Engine {
     pub fn stats(&self) -> ShardStats {
         let segments = || self.partitions.iter().flat_map(|partition| &partition.segments);
         ShardStats {
-            streams: self.catalog.existing().count() as u64,
+            streams: self.streams_existing,
             memory_bytes: self.memory_bytes as u64,
             journal_bytes: self.journal.bytes_in_use(),
             segments: segments().count() as u64,
@@ -392,7 +398,10 @@ impl Engine {
                 self.slot_busy = false;
                 *state = SlotState::Free;
             }
-            (OpPurpose::SlotSyncDir(_), Ok(_)) => *state = SlotState::Free,
+            (OpPurpose::SlotSyncDir(_), Ok(_)) => {
+                *state = SlotState::Free;
+                self.handle_background_success(out);
+            }
             (_, Ok(_)) => {}
             (_, Err(error)) => {
                 return self.handle_background_error(now, "preparing a journal file", error, out);
@@ -424,6 +433,11 @@ impl Engine {
         if std::mem::take(&mut self.storage_full) {
             out.push(Effect::Notice("the disk has room again: appends are taken".to_owned()));
         }
+    }
+
+    /// Whether background work waits that needs room on the disk.
+    fn wants_room(&self) -> bool {
+        self.checkpoint.is_some() || self.merge_job.is_some() || self.journal.slot_to_prepare().is_some()
     }
 
     fn handle_removed(&mut self, result: DiskResult, out: &mut Vec<Effect>) {

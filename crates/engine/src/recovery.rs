@@ -372,7 +372,7 @@ impl Recovery {
             shard: self.plan.shard,
             mark: engine.mark(),
             events_replayed: self.events_replayed,
-            streams: engine.catalog.existing().count() as u64,
+            streams: engine.streams_existing,
             notices: std::mem::take(&mut self.notices),
         }));
     }

@@ -84,12 +84,14 @@ impl Engine {
             return;
         }
         if state.deleted {
+            self.streams_existing -= u64::from(stream.exists());
             stream.reset();
             stream.last_index = LogIndex(state.epoch.0);
             stream.last_time = state.last_time;
             return;
         }
         if state.epoch > stream.epoch {
+            self.streams_existing += u64::from(!stream.exists());
             stream.segments = SegmentList::default();
             stream.epoch = state.epoch;
             stream.first = SeqNum::FIRST;

@@ -55,6 +55,8 @@ pub(crate) struct Active {
     /// What this stream counts for in the budget of cached tails.
     pub(crate) tail_cost: usize,
     pub(crate) watchers: Vec<(CoreId, u64)>,
+    /// The first event of the group being applied that is not delivered yet.
+    pub(crate) deliver_from: Option<SeqNum>,
     /// Settings of the tail, when they are not the default.
     pub(crate) tail: Option<(u32, u32)>,
     /// The open batch that introduced this stream, and its reference there.
