@@ -19,16 +19,9 @@ const QUALITY_MAX: u16 = 1_000;
 pub fn best_match<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offered: &[&str]) -> Option<usize> {
     // Per offered type: how specific the best range was (from 1), and its weight.
     let mut weights = [(0u8, 0u16); OFFERED_MAX];
-    assert!(
-        offered.len() <= OFFERED_MAX,
-        "more types are offered than are compared"
-    );
+    assert!(offered.len() <= OFFERED_MAX, "more types are offered than are compared");
     let mut has_range = false;
-    for range in accept
-        .into_iter()
-        .flat_map(|value| split_unquoted(value, b','))
-        .filter_map(parse_range)
-    {
+    for range in accept.into_iter().flat_map(|value| split_unquoted(value, b',')).filter_map(parse_range) {
         has_range = true;
         for (weight, offer) in weights.iter_mut().zip(offered) {
             let specificity = range.specificity_for(offer);
@@ -41,11 +34,7 @@ pub fn best_match<'a>(accept: impl IntoIterator<Item = &'a [u8]>, offered: &[&st
     if !has_range {
         return (!offered.is_empty()).then_some(0);
     }
-    let candidates = weights
-        .iter()
-        .enumerate()
-        .take(offered.len())
-        .filter(|(_, weight)| weight.1 > 0);
+    let candidates = weights.iter().enumerate().take(offered.len()).filter(|(_, weight)| weight.1 > 0);
     // The first of equals: `max_by_key` would give the last.
     candidates
         .rev()
@@ -124,9 +113,7 @@ fn parse_quality(text: &[u8]) -> Option<u16> {
     };
     let mut quality = u16::from(whole - b'0') * QUALITY_MAX;
     for (decimal, unit) in decimals.iter().zip([100, 10, 1]) {
-        quality += decimal
-            .is_ascii_digit()
-            .then(|| u16::from(decimal - b'0') * unit)?;
+        quality += decimal.is_ascii_digit().then(|| u16::from(decimal - b'0') * unit)?;
     }
     (quality <= QUALITY_MAX).then_some(quality)
 }
@@ -168,17 +155,11 @@ mod tests {
             ("application/json;q=0.1, application/x-ndjson;q=0.2", ndjson),
             ("application/json;q=0, */*;q=0.1", ndjson),
             ("application/json; charset=utf-8", json),
-            (
-                "application/json;x=\"a,b;q=0\";q=1.000, text/event-stream;q=0.999",
-                json,
-            ),
+            ("application/json;x=\"a,b;q=0\";q=1.000, text/event-stream;q=0.999", json),
             ("application/json;x=\"\\\",text/event-stream\"", json),
             ("*/*;q=0.001 ,\ttext/html", json),
             ("text/html, broken, application/x-ndjson ; Q=0.3", ndjson),
-            (
-                "application/json;q=0.2, application/json;level=1;q=0.9, text/event-stream;q=0.5",
-                json,
-            ),
+            ("application/json;q=0.2, application/json;level=1;q=0.9, text/event-stream;q=0.5", json),
             ("application/json;q=0", None),
             ("*/*;q=0", None),
             ("text/html", None),
@@ -196,10 +177,7 @@ mod tests {
 
     #[test]
     fn several_accept_lines_are_one_list_and_none_is_everything() {
-        assert_eq!(
-            best_match([&b"text/html"[..], b"text/event-stream"], &OFFERED),
-            Some(2)
-        );
+        assert_eq!(best_match([&b"text/html"[..], b"text/event-stream"], &OFFERED), Some(2));
         assert_eq!(best_match([], &OFFERED), Some(0));
         assert_eq!(best_match([&b"*/*"[..]], &[]), None);
         assert_eq!(best_match([], &[]), None);
@@ -211,10 +189,7 @@ mod tests {
         for (value, expected) in [
             ("application/json", Some("application/json")),
             (" Application/JSON ; charset=utf-8", Some("Application/JSON")),
-            (
-                "application/json-patch+json;",
-                Some("application/json-patch+json"),
-            ),
+            ("application/json-patch+json;", Some("application/json-patch+json")),
             ("application", None),
             ("application/", None),
             ("/json", None),

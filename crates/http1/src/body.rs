@@ -37,26 +37,17 @@ pub(crate) struct BodyDecoder {
 impl BodyDecoder {
     /// A body of `length` bytes.
     pub(crate) fn with_length(length: u64, config: &Config) -> Self {
-        Self {
-            framing: Framing::Length { left: length },
-            budget: config.body_bytes_max,
-        }
+        Self { framing: Framing::Length { left: length }, budget: config.body_bytes_max }
     }
 
     /// A body in chunks.
     pub(crate) fn chunked(config: &Config) -> Self {
-        Self {
-            framing: Framing::Chunked(ChunkedDecoder::new(config)),
-            budget: config.body_bytes_max,
-        }
+        Self { framing: Framing::Chunked(ChunkedDecoder::new(config)), budget: config.body_bytes_max }
     }
 
     /// A body that ends with the connection; only responses have such.
     pub(crate) fn until_close(config: &Config) -> Self {
-        Self {
-            framing: Framing::UntilClose,
-            budget: config.body_bytes_max,
-        }
+        Self { framing: Framing::UntilClose, budget: config.body_bytes_max }
     }
 
     /// Takes the next piece from `buf`; `None` means that more bytes are needed.
@@ -120,10 +111,6 @@ impl Gathered {
 
     /// The body so far; empty again afterwards.
     pub(crate) fn take(&mut self) -> Bytes {
-        if self.joined.is_empty() {
-            std::mem::take(&mut self.first)
-        } else {
-            self.joined.split().freeze()
-        }
+        if self.joined.is_empty() { std::mem::take(&mut self.first) } else { self.joined.split().freeze() }
     }
 }

@@ -84,11 +84,7 @@ impl ChunkedDecoder {
         let window = &buf[..buf.len().min(CHUNK_LINE_BYTES_MAX)];
         let Some(line_feed) = memchr::memchr(b'\n', window) else {
             let is_full = window.len() == CHUNK_LINE_BYTES_MAX;
-            return if is_full {
-                Err(HttpError::ChunkLineTooLong)
-            } else {
-                Ok(None)
-            };
+            return if is_full { Err(HttpError::ChunkLineTooLong) } else { Ok(None) };
         };
         let line = window[..line_feed].strip_suffix(b"\r").ok_or(HttpError::BareLf)?;
         let (size, extension_bytes) = parse_size_line(line)?;
@@ -113,11 +109,7 @@ impl ChunkedDecoder {
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
         let left = left - taken as u64;
         *budget -= taken as u64;
-        self.state = if left == 0 {
-            State::DataEnd
-        } else {
-            State::Data { left }
-        };
+        self.state = if left == 0 { State::DataEnd } else { State::Data { left } };
         Ok(Some(Piece::Bytes(buf.split_to(taken).freeze())))
     }
 
@@ -125,11 +117,7 @@ impl ChunkedDecoder {
         let window = &buf[..buf.len().min(self.trailer_bytes_max)];
         let Some(end) = self.trailers.find_end(window)? else {
             let is_full = window.len() == self.trailer_bytes_max;
-            return if is_full {
-                Err(HttpError::TrailersTooLarge)
-            } else {
-                Ok(false)
-            };
+            return if is_full { Err(HttpError::TrailersTooLarge) } else { Ok(false) };
         };
         let mut slots = [httparse::EMPTY_HEADER; HEADERS_CAP];
         let section = &window[..end];
@@ -154,9 +142,7 @@ fn parse_size_line(line: &[u8]) -> Result<(u64, usize), HttpError> {
     let (size, extension) = line.split_at(digits);
     check_extension(extension)?;
     // 16 digits of 4 bits fit 64 bits, so nothing is shifted out.
-    let size = size
-        .iter()
-        .fold(0u64, |size, digit| size << 4 | u64::from(hex_value(*digit)));
+    let size = size.iter().fold(0u64, |size, digit| size << 4 | u64::from(hex_value(*digit)));
     Ok((size, extension.len()))
 }
 

@@ -46,11 +46,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     // Months from March have 31, 30, 31, 30, 31 days over and over: 153 days per five of them.
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     (year, month, day)
 }

@@ -25,10 +25,7 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// One step of a message with head type `H`.
 #[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a box would be an allocation per message"
-)]
+#[allow(clippy::large_enum_variant, reason = "a box would be an allocation per message")]
 pub enum Decoded<H> {
     /// The head. Body pieces and `End` follow, `End` also where there is no body.
     Head(H),
@@ -168,9 +165,7 @@ impl Decoder {
             State::Body(body) => body.announced_left().unwrap_or(0),
             State::Head | State::Skip(_) | State::Failed(..) => 0,
         };
-        let missing = usize::try_from(announced)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(buf.len());
+        let missing = usize::try_from(announced).unwrap_or(usize::MAX).saturating_sub(buf.len());
         missing.clamp(READ_BYTES_MIN, READ_BYTES_MAX)
     }
 
@@ -269,16 +264,10 @@ impl Decoder {
     /// The whole body of the current request, once it is there.
     fn gather_body(&mut self, buf: &mut BytesMut) -> Result<Option<Bytes>, HttpError> {
         if let State::Body(body) = &self.state {
-            assert!(
-                self.pending.is_some(),
-                "decode_request amid a body taken with decode"
-            );
+            assert!(self.pending.is_some(), "decode_request amid a body taken with decode");
             let is_allowed = |left: &u64| *left <= self.config.body_bytes_max;
             // Leave an announced body in the buffer until it is whole: then one view is all of it.
-            if body
-                .announced_left()
-                .is_some_and(|left| is_allowed(&left) && left > buf.len() as u64)
-            {
+            if body.announced_left().is_some_and(|left| is_allowed(&left) && left > buf.len() as u64) {
                 self.continue_due &= buf.is_empty();
                 return Ok(None);
             }
@@ -296,11 +285,8 @@ impl Decoder {
 /// Refuses early what cannot become a request line: other protocols, and targets over the limit. `window`
 /// begins with the request line, which may be incomplete.
 fn check_request_line_start(window: &[u8], target_bytes_max: usize) -> Result<(), HttpError> {
-    let method_bytes = window
-        .iter()
-        .take(METHOD_BYTES_MAX + 1)
-        .take_while(|byte| is_token_byte(**byte))
-        .count();
+    let method_bytes =
+        window.iter().take(METHOD_BYTES_MAX + 1).take_while(|byte| is_token_byte(**byte)).count();
     if method_bytes > METHOD_BYTES_MAX {
         return Err(HttpError::MethodTooLong);
     }

@@ -101,14 +101,8 @@ fn header_line(line: &[u8]) -> Option<HttpError> {
         return Some(HttpError::BareCr);
     }
     let Some(colon) = memchr::memchr(b':', line) else {
-        let is_name = line
-            .iter()
-            .all(|byte| is_token_byte(*byte) || matches!(byte, b' ' | b'\t'));
-        return Some(if is_name {
-            HttpError::ColonMissing
-        } else {
-            HttpError::HeaderNameInvalid
-        });
+        let is_name = line.iter().all(|byte| is_token_byte(*byte) || matches!(byte, b' ' | b'\t'));
+        return Some(if is_name { HttpError::ColonMissing } else { HttpError::HeaderNameInvalid });
     };
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if matches!(name, [before @ .., b' ' | b'\t'] if is_token(before.trim_ascii_end())) {

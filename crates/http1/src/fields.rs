@@ -35,10 +35,7 @@ impl Fields {
     /// Reads all lines of the response head `block`. Host means nothing there, so it is not even looked at.
     pub(crate) fn of_response(parsed: &[httparse::Header<'_>], block: &[u8]) -> Result<Self, HttpError> {
         let mut fields = Self::default();
-        for header in parsed
-            .iter()
-            .filter(|header| !header.name.eq_ignore_ascii_case("host"))
-        {
+        for header in parsed.iter().filter(|header| !header.name.eq_ignore_ascii_case("host")) {
             fields.note(header, block)?;
         }
         Ok(fields)
@@ -98,9 +95,7 @@ impl Fields {
         let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
         if !is_chunked(&value) {
             let count = list_members(value).filter(is_chunked).count();
-            let is_last = list_members(value)
-                .last()
-                .is_some_and(|coding| is_chunked(&coding));
+            let is_last = list_members(value).last().is_some_and(|coding| is_chunked(&coding));
             let has_other = list_members(value).any(|coding| !is_chunked(&coding));
             return Err(match (count, is_last, has_other) {
                 (1, true, true) => HttpError::TransferCodingUnsupported,
@@ -148,16 +143,7 @@ mod tests {
         assert_eq!(parse_digits(b"0"), Some(0));
         assert_eq!(parse_digits(b"0042"), Some(42));
         assert_eq!(parse_digits(b"18446744073709551615"), Some(u64::MAX));
-        for bad in [
-            &b""[..],
-            b"+1",
-            b"-1",
-            b"1 ",
-            b"0x1",
-            b"1,1",
-            b"18446744073709551616",
-            b"\xd9\xa1",
-        ] {
+        for bad in [&b""[..], b"+1", b"-1", b"1 ", b"0x1", b"1,1", b"18446744073709551616", b"\xd9\xa1"] {
             assert_eq!(parse_digits(bad), None, "{bad:?}");
         }
     }

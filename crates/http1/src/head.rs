@@ -76,11 +76,7 @@ pub struct ReplyTo {
 
 impl ReplyTo {
     /// For a reply to bytes that were no request: HTTP/1.1, with a body, closing.
-    pub const UNREADABLE: Self = Self {
-        version: Version::Http11,
-        head_only: false,
-        keep_alive: false,
-    };
+    pub const UNREADABLE: Self = Self { version: Version::Http11, head_only: false, keep_alive: false };
 }
 
 /// A request's head.
@@ -123,14 +119,7 @@ impl RequestHead {
         let lines = Lines::locate(request.headers, &block);
         let method_name = Span::of(name.as_bytes(), &block);
         let version = Version::from_minor(minor);
-        Ok(Self {
-            method,
-            version,
-            method_name,
-            target,
-            fields,
-            headers: Headers::new(block, lines),
-        })
+        Ok(Self { method, version, method_name, target, fields, headers: Headers::new(block, lines) })
     }
 
     /// The method.
@@ -156,11 +145,7 @@ impl RequestHead {
     /// The path as sent, still percent-encoded: begins with `/`, or is `*`. See
     /// [`crate::target::path_segments`].
     pub fn path(&self) -> &str {
-        if self.target.path.is_empty() {
-            "/"
-        } else {
-            self.text(self.target.path)
-        }
+        if self.target.path.is_empty() { "/" } else { self.text(self.target.path) }
     }
 
     /// What follows the first `?`, still percent-encoded; `None` without one. See
@@ -233,11 +218,7 @@ impl RequestHead {
     /// What the reply must know.
     pub fn reply_to(&self) -> ReplyTo {
         let head_only = self.method == Method::Head;
-        ReplyTo {
-            version: self.version,
-            head_only,
-            keep_alive: self.keep_alive(),
-        }
+        ReplyTo { version: self.version, head_only, keep_alive: self.keep_alive() }
     }
 
     /// Spans read as text lie in the method, the target or the host, all of them checked to be ASCII.

@@ -33,10 +33,7 @@ impl Span {
     /// The span of `len` bytes from `start`.
     pub(crate) fn new(start: usize, len: usize) -> Self {
         assert!(start + len <= HEAD_BYTES_CAP, "a head is longer than its cap");
-        Self {
-            start: start as u16,
-            len: len as u16,
-        }
+        Self { start: start as u16, len: len as u16 }
     }
 
     /// The bytes meant, in the head this span was made for.
@@ -71,10 +68,7 @@ impl Lines {
             name: Span::of(header.name.as_bytes(), block),
             value: Span::of(header.value, block),
         };
-        let mut lines = Self {
-            count: parsed.len() as u16,
-            ..Self::default()
-        };
+        let mut lines = Self { count: parsed.len() as u16, ..Self::default() };
         if parsed.len() <= INLINE_LINES {
             for (line, header) in lines.inline.iter_mut().zip(parsed) {
                 *line = line_of(header);
@@ -86,11 +80,7 @@ impl Lines {
     }
 
     fn as_slice(&self) -> &[Line] {
-        if self.spilled.is_empty() {
-            &self.inline[..usize::from(self.count)]
-        } else {
-            &self.spilled
-        }
+        if self.spilled.is_empty() { &self.inline[..usize::from(self.count)] } else { &self.spilled }
     }
 }
 
@@ -127,11 +117,7 @@ impl Headers {
     pub fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let lines = self.lines.as_slice().iter();
         lines
-            .filter(move |line| {
-                line.name
-                    .of_block(&self.block)
-                    .eq_ignore_ascii_case(name.as_bytes())
-            })
+            .filter(move |line| line.name.of_block(&self.block).eq_ignore_ascii_case(name.as_bytes()))
             .map(|line| line.value.of_block(&self.block))
     }
 
@@ -140,10 +126,7 @@ impl Headers {
         self.lines.as_slice().iter().map(|line| {
             let name = line.name.of_block(&self.block);
             // Names are tokens, so ASCII; the empty default is never reached.
-            (
-                std::str::from_utf8(name).unwrap_or_default(),
-                line.value.of_block(&self.block),
-            )
+            (std::str::from_utf8(name).unwrap_or_default(), line.value.of_block(&self.block))
         })
     }
 
@@ -168,9 +151,7 @@ mod tests {
     use super::*;
 
     fn headers_of(count: usize) -> Headers {
-        let text: String = (0..count)
-            .map(|index| format!("N{index}: v{index}\r\n"))
-            .collect();
+        let text: String = (0..count).map(|index| format!("N{index}: v{index}\r\n")).collect();
         let block = Bytes::from(text + "\r\n");
         let mut parsed = [httparse::EMPTY_HEADER; 40];
         let lines = match httparse::parse_headers(&block, &mut parsed) {
@@ -187,10 +168,7 @@ mod tests {
             assert_eq!(headers.len(), count);
             assert_eq!(headers.is_empty(), count == 0);
             for (index, (name, value)) in headers.iter().enumerate() {
-                assert_eq!(
-                    (name, value),
-                    (&*format!("N{index}"), format!("v{index}").as_bytes())
-                );
+                assert_eq!((name, value), (&*format!("N{index}"), format!("v{index}").as_bytes()));
                 assert_eq!(headers.get(&format!("n{index}")), Some(value));
             }
             assert_eq!(headers.get("n"), None);

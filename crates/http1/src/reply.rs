@@ -53,12 +53,7 @@ impl ResponseHead {
         let fields = Fields::of_response(response.headers, &block)?;
         fields.check_framing(minor)?;
         let lines = Lines::locate(response.headers, &block);
-        Ok(Self {
-            status,
-            version: Version::from_minor(minor),
-            fields,
-            headers: Headers::new(block, lines),
-        })
+        Ok(Self { status, version: Version::from_minor(minor), fields, headers: Headers::new(block, lines) })
     }
 
     /// The status, 100 to 999.
@@ -167,14 +162,8 @@ impl ResponseDecoder {
                 Some(Decoded::Head(head)) => self.pending = Some(head),
                 Some(Decoded::Body(bytes)) => self.gathered.push(bytes),
                 Some(Decoded::End) => {
-                    let head = self
-                        .pending
-                        .take()
-                        .expect("a whole reply is taken from its head on");
-                    return Ok(Some(Response {
-                        head,
-                        body: self.gathered.take(),
-                    }));
+                    let head = self.pending.take().expect("a whole reply is taken from its head on");
+                    return Ok(Some(Response { head, body: self.gathered.take() }));
                 }
                 None => return Ok(None),
             }
@@ -239,11 +228,7 @@ impl ResponseDecoder {
         }
         let Some(end) = self.scan.find_end(window)? else {
             let is_full = window.len() == self.config.head_bytes_max;
-            return if is_full {
-                Err(HttpError::HeadTooLarge)
-            } else {
-                Ok(None)
-            };
+            return if is_full { Err(HttpError::HeadTooLarge) } else { Ok(None) };
         };
         self.scan = LineScan::default();
         ResponseHead::parse(buf.split_to(end).freeze(), &self.config).map(Some)

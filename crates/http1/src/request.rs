@@ -38,10 +38,7 @@ impl<'a> RequestWriter<'a> {
         for part in [method, " ", target, " HTTP/1.1\r\nHost: ", host, "\r\n"] {
             head.out.put_slice(part.as_bytes());
         }
-        Self {
-            head,
-            says_empty: matches!(method, "POST" | "PUT" | "PATCH"),
-        }
+        Self { head, says_empty: matches!(method, "POST" | "PUT" | "PATCH") }
     }
 
     /// Appends a header line. A fault is reported by `finish_*`.

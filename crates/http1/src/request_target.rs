@@ -28,10 +28,7 @@ impl TargetParts {
         if memchr::memchr(b'#', target.as_bytes()).is_some() {
             return Err(HttpError::TargetInvalid);
         }
-        let mut parts = Self {
-            whole: Span::of(target.as_bytes(), block),
-            ..Self::default()
-        };
+        let mut parts = Self { whole: Span::of(target.as_bytes(), block), ..Self::default() };
         let path_and_query = if target.starts_with('/') {
             target
         } else if target == "*" && is_options {

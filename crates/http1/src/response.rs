@@ -51,11 +51,7 @@ impl<'a> ResponseWriter<'a> {
         } else {
             head.fail(EncodeError::StatusInvalid);
         }
-        Self {
-            head,
-            status,
-            reply_to,
-        }
+        Self { head, status, reply_to }
     }
 
     /// Appends `Date`, see [`crate::format_http_date`].
@@ -106,11 +102,7 @@ impl<'a> ResponseWriter<'a> {
         self.connection(self.reply_to.keep_alive);
         self.head.content_length(length);
         self.head.finish()?;
-        Ok(if self.reply_to.head_only {
-            BodyForm::None
-        } else {
-            BodyForm::Plain
-        })
+        Ok(if self.reply_to.head_only { BodyForm::None } else { BodyForm::Plain })
     }
 
     /// Ends the head of a reply whose body has no known length. Where the form is `UntilClose` the connection
@@ -128,11 +120,7 @@ impl<'a> ResponseWriter<'a> {
             self.head.line("Transfer-Encoding", b"chunked");
         }
         self.head.finish()?;
-        Ok(if self.reply_to.head_only {
-            BodyForm::None
-        } else {
-            form
-        })
+        Ok(if self.reply_to.head_only { BodyForm::None } else { form })
     }
 
     /// Ends a 101 reply: from here on the connection speaks `protocol`.

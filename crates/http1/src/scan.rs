@@ -73,13 +73,7 @@ mod tests {
 
     #[test]
     fn a_line_feed_alone_is_refused() {
-        for bad in [
-            &b"\n"[..],
-            b"a\n",
-            b"a\r\n\n",
-            b"a\r\n\r\r\n\n",
-            b"a\r\nb\nc\r\n\r\n",
-        ] {
+        for bad in [&b"\n"[..], b"a\n", b"a\r\n\n", b"a\r\n\r\r\n\n", b"a\r\nb\nc\r\n\r\n"] {
             assert_eq!(end_of(bad), Err(HttpError::BareLf), "{bad:?}");
         }
     }

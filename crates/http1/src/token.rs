@@ -16,18 +16,13 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 
 /// Whether `bytes` may stand as a header's value: no control character but the tab (RFC 9110 §5.5).
 pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .all(|byte| matches!(byte, b'\t' | b' '..=0x7e | 0x80..))
+    bytes.iter().all(|byte| matches!(byte, b'\t' | b' '..=0x7e | 0x80..))
 }
 
 /// `bytes` without the spaces and tabs around it (OWS).
 pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
     let is_visible = |byte: &u8| !matches!(byte, b' ' | b'\t');
-    match (
-        bytes.iter().position(is_visible),
-        bytes.iter().rposition(is_visible),
-    ) {
+    match (bytes.iter().position(is_visible), bytes.iter().rposition(is_visible)) {
         (Some(first), Some(last)) => &bytes[first..=last],
         _ => &[],
     }
@@ -35,10 +30,7 @@ pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
 
 /// The members of a comma-separated list, trimmed, empty ones left out (RFC 9110 §5.6.1.2).
 pub(crate) fn list_members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(trim)
-        .filter(|member| !member.is_empty())
+    value.split(|byte| *byte == b',').map(trim).filter(|member| !member.is_empty())
 }
 
 const TOKEN: [bool; 256] = {

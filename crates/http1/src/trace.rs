@@ -85,10 +85,7 @@ fn response_text(head: &ResponseHead) -> String {
 }
 
 fn lines_text(headers: &Headers) -> String {
-    headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {}\n", value.escape_ascii()))
-        .collect()
+    headers.iter().map(|(name, value)| format!("{name}: {}\n", value.escape_ascii())).collect()
 }
 
 /// What the server side makes of `bytes` that arrive in parts of `splits` bytes (0 counts as 256), the rest
@@ -99,14 +96,7 @@ pub fn trace_requests(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> 
 
 /// The same in whole requests.
 pub fn trace_whole_requests(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
-    trace(
-        WholeRequests {
-            decoder: Decoder::new(config),
-            due: Vec::new(),
-        },
-        bytes,
-        splits,
-    )
+    trace(WholeRequests { decoder: Decoder::new(config), due: Vec::new() }, bytes, splits)
 }
 
 /// What the client side makes of `bytes`, after which the connection ends.
@@ -120,12 +110,7 @@ pub fn trace_replies(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
 /// If the results differ, or any decoder panics.
 pub fn fuzz_decode(bytes: &[u8], splits: &[u8]) {
     // Small limits, so that short inputs reach them.
-    let config = Config {
-        head_bytes_max: 512,
-        headers_max: 8,
-        target_bytes_max: 64,
-        body_bytes_max: 128,
-    };
+    let config = Config { head_bytes_max: 512, headers_max: 8, target_bytes_max: 64, body_bytes_max: 128 };
     for trace in [trace_requests, trace_whole_requests, trace_replies] {
         assert_eq!(trace(config, bytes, &[]), trace(config, bytes, splits));
     }
@@ -137,10 +122,8 @@ fn trace(mut decoder: impl Decode, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
     let mut rest = bytes;
     let mut sizes = splits.iter();
     loop {
-        let part_bytes = sizes.next().map_or(
-            rest.len(),
-            |size| if *size == 0 { 256 } else { usize::from(*size) },
-        );
+        let part_bytes =
+            sizes.next().map_or(rest.len(), |size| if *size == 0 { 256 } else { usize::from(*size) });
         let (part, tail) = rest.split_at(part_bytes.min(rest.len()));
         let is_last = tail.is_empty();
         rest = tail;

@@ -36,12 +36,7 @@ impl<'a> HeadWriter<'a> {
     pub(crate) fn begin(out: &'a mut BytesMut) -> Self {
         out.reserve(HEAD_BYTES_USUAL);
         let start = out.len();
-        Self {
-            out,
-            start,
-            fault: None,
-            is_whole: false,
-        }
+        Self { out, start, fault: None, is_whole: false }
     }
 
     /// Remembers `fault`, if it is the first.
@@ -111,11 +106,7 @@ fn check_name(name: &str) -> Result<(), EncodeError> {
         17 => name.eq_ignore_ascii_case("transfer-encoding"),
         _ => false,
     };
-    if is_reserved {
-        Err(EncodeError::HeaderReserved)
-    } else {
-        Ok(())
-    }
+    if is_reserved { Err(EncodeError::HeaderReserved) } else { Ok(()) }
 }
 
 /// Appends `value` in decimal digits.

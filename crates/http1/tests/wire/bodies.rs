@@ -3,12 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use http1::{Config, Decoded, Decoder, HttpError, RequestHead};
 
-const LIMIT: Config = Config {
-    head_bytes_max: 1_000,
-    headers_max: 10,
-    target_bytes_max: 100,
-    body_bytes_max: 10,
-};
+const LIMIT: Config =
+    Config { head_bytes_max: 1_000, headers_max: 10, target_bytes_max: 100, body_bytes_max: 10 };
 const NEXT: &str = "GET /next HTTP/1.0\r\n\r\n";
 
 fn plain(length: usize) -> String {
@@ -49,10 +45,7 @@ fn steps(parts: &[&str]) -> String {
 #[test]
 fn a_body_is_given_as_it_arrives() {
     assert_eq!(steps(&[&plain(5), "he", "llo"]), "/p | [he] | [llo] end |");
-    assert_eq!(
-        steps(&[&(plain(5) + "hello" + NEXT)]),
-        "/p [hello] end /next end |"
-    );
+    assert_eq!(steps(&[&(plain(5) + "hello" + NEXT)]), "/p [hello] end /next end |");
     assert_eq!(steps(&[&plain(0)]), "/p end |");
     assert_eq!(
         steps(&[CHUNKED, "5\r\nhe", "llo\r\n", "1\r\n!\r\n0\r\n", "\r\n"]),
@@ -64,10 +57,7 @@ fn a_body_is_given_as_it_arrives() {
 #[test]
 fn a_body_too_large_is_found_out_behind_its_head() {
     assert_eq!(steps(&[&plain(11)]), "/p BodyTooLarge");
-    assert_eq!(
-        steps(&[CHUNKED, "6\r\nsixsix\r\n5\r\n"]),
-        "/p | [sixsix] BodyTooLarge"
-    );
+    assert_eq!(steps(&[CHUNKED, "6\r\nsixsix\r\n5\r\n"]), "/p | [sixsix] BodyTooLarge");
 }
 
 #[test]
@@ -117,16 +107,12 @@ fn pieces_do_not_turn_into_a_whole_request() {
 
 #[test]
 fn after_a_body_too_large_the_rest_can_be_drained() {
-    for body in [
-        plain(15) + "0123456789abcde",
-        CHUNKED.to_owned() + "4\r\n0123\r\nb\r\n456789abcde\r\n0\r\n\r\n",
-    ] {
+    for body in
+        [plain(15) + "0123456789abcde", CHUNKED.to_owned() + "4\r\n0123\r\nb\r\n456789abcde\r\n0\r\n\r\n"]
+    {
         let mut decoder = Decoder::new(LIMIT);
         let mut buf = BytesMut::from((body.clone() + NEXT).as_bytes());
-        assert_eq!(
-            decoder.decode_request(&mut buf).map(|_| ()),
-            Err(HttpError::BodyTooLarge)
-        );
+        assert_eq!(decoder.decode_request(&mut buf).map(|_| ()), Err(HttpError::BodyTooLarge));
         assert_eq!(decoder.pending_head().map(RequestHead::path), Some("/p"));
         decoder.skip_body(15);
         let next = decoder.decode_request(&mut buf).expect("drained").expect("whole");
@@ -140,15 +126,9 @@ fn draining_has_a_limit_too() {
     for body in [plain(15), CHUNKED.to_owned() + "f\r\n"] {
         let mut decoder = Decoder::new(LIMIT);
         let mut buf = BytesMut::from(body.as_bytes());
-        assert_eq!(
-            decoder.decode_request(&mut buf).map(|_| ()),
-            Err(HttpError::BodyTooLarge)
-        );
+        assert_eq!(decoder.decode_request(&mut buf).map(|_| ()), Err(HttpError::BodyTooLarge));
         decoder.skip_body(14);
-        assert_eq!(
-            decoder.decode_request(&mut buf).map(|_| ()),
-            Err(HttpError::BodyTooLarge)
-        );
+        assert_eq!(decoder.decode_request(&mut buf).map(|_| ()), Err(HttpError::BodyTooLarge));
         decoder.skip_body(15);
         assert!(decoder.decode_request(&mut buf).expect("allowed now").is_none());
     }
@@ -235,10 +215,7 @@ fn a_decoder_is_idle_between_requests_only() {
 
 #[test]
 fn reads_are_sized_by_what_is_missing_within_bounds() {
-    let config = Config {
-        body_bytes_max: u64::MAX,
-        ..LIMIT
-    };
+    let config = Config { body_bytes_max: u64::MAX, ..LIMIT };
     for (length, wanted) in [(1usize, 4_096), (100_000, 100_000 - 2), (usize::MAX, 262_144)] {
         let mut decoder = Decoder::new(config);
         let mut buf = BytesMut::from((plain(length) + "xx").as_bytes());
@@ -255,8 +232,5 @@ fn what_follows_an_upgrade_is_left_alone() {
     let mut buf = BytesMut::from((head.to_owned() + "\x01\x02").as_bytes());
     let request = decoder.decode_request(&mut buf).expect("sound").expect("whole");
     assert!(request.head.upgrades_to("WebSocket") && !request.head.upgrades_to("h2c"));
-    assert_eq!(
-        (request.head.upgrade(), &buf[..]),
-        (Some(&b"websocket"[..]), &b"\x01\x02"[..])
-    );
+    assert_eq!((request.head.upgrade(), &buf[..]), (Some(&b"websocket"[..]), &b"\x01\x02"[..]));
 }

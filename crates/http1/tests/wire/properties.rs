@@ -145,10 +145,7 @@ struct Message {
 }
 
 fn message() -> impl Strategy<Value = Message> {
-    let header = (
-        "X-[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,12}",
-        "([!-~]([ -~\u{e9}]{0,20}[!-~])?)?",
-    );
+    let header = ("X-[a-zA-Z0-9!#$%&'*+.^_`|~-]{1,12}", "([!-~]([ -~\u{e9}]{0,20}[!-~])?)?");
     let pieces = vec(vec(any::<u8>(), 1..300), 0..4);
     (vec(header, 0..20), pieces, any::<bool>()).prop_map(|(headers, pieces, is_chunked)| Message {
         headers,
@@ -175,11 +172,7 @@ fn read<T>(
 
 fn put_pieces(out: &mut BytesMut, message: &Message) {
     for piece in &message.pieces {
-        if message.is_chunked {
-            write_chunk(out, piece)
-        } else {
-            out.extend_from_slice(piece)
-        }
+        if message.is_chunked { write_chunk(out, piece) } else { out.extend_from_slice(piece) }
     }
     if message.is_chunked {
         write_last_chunk(out);
@@ -187,17 +180,12 @@ fn put_pieces(out: &mut BytesMut, message: &Message) {
 }
 
 fn expected_headers(message: &Message) -> Vec<(String, Vec<u8>)> {
-    message
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone().into_bytes()))
-        .collect()
+    message.headers.iter().map(|(name, value)| (name.clone(), value.clone().into_bytes())).collect()
 }
 
 fn own_headers(headers: &http1::Headers) -> Vec<(String, Vec<u8>)> {
     let own = headers.iter().filter(|(name, _)| name.starts_with("X-"));
-    own.map(|(name, value)| (name.to_owned(), value.to_vec()))
-        .collect()
+    own.map(|(name, value)| (name.to_owned(), value.to_vec())).collect()
 }
 
 proptest! {

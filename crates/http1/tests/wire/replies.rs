@@ -3,12 +3,7 @@
 use bytes::BytesMut;
 use http1::{Config, Decoded, HttpError, HttpError::*, ResponseDecoder, Version};
 
-const LIMIT: Config = Config {
-    head_bytes_max: 100,
-    headers_max: 3,
-    target_bytes_max: 0,
-    body_bytes_max: 10,
-};
+const LIMIT: Config = Config { head_bytes_max: 100, headers_max: 3, target_bytes_max: 0, body_bytes_max: 10 };
 
 /// What becomes of `raw`, the connection closed behind it: `status[body]` per reply, and the error.
 fn outcome(head_replies: &[bool], raw: &[u8]) -> String {
@@ -26,11 +21,7 @@ fn outcome(head_replies: &[bool], raw: &[u8]) -> String {
         loop {
             match decoder.decode_response(&mut buf) {
                 Ok(Some(reply)) => {
-                    parts.push(format!(
-                        "{}[{}]",
-                        reply.head.status(),
-                        String::from_utf8_lossy(&reply.body)
-                    ));
+                    parts.push(format!("{}[{}]", reply.head.status(), String::from_utf8_lossy(&reply.body)));
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -69,10 +60,7 @@ fn a_reply_ends_where_its_framing_says() {
 
 #[test]
 fn some_replies_have_no_body_whatever_they_announce() {
-    check(
-        "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 \r\nContent-Length: 9\r\n\r\n",
-        "204[] 304[] |",
-    );
+    check("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 304 \r\nContent-Length: 9\r\n\r\n", "204[] 304[] |");
     let raw = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
     assert_eq!(outcome(&[true, false], raw), "200[] 200[abc] |");
     let raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -93,10 +81,7 @@ fn switching_protocols_leaves_the_rest_alone() {
     let mut buf =
         BytesMut::from("HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n\x01\x02");
     let reply = decoder.decode_response(&mut buf).expect("sound").expect("whole");
-    assert_eq!(
-        (reply.head.status(), reply.body.len(), &buf[..]),
-        (101, 0, &b"\x01\x02"[..])
-    );
+    assert_eq!((reply.head.status(), reply.body.len(), &buf[..]), (101, 0, &b"\x01\x02"[..]));
 }
 
 #[test]
@@ -127,24 +112,12 @@ fn malformed_replies_are_refused() {
     refuse("HTTP/1.1 200 OK\n\n", BareLf);
     refuse("HTTP/1.1 200 OK\r\nX : y\r\n\r\n", SpaceBeforeColon);
     refuse("HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n", ObsoleteFold);
-    refuse(
-        "HTTP/1.1 200 OK\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\n\r\n",
-        TooManyHeaders,
-    );
-    refuse(
-        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-        ContentLengthDuplicate,
-    );
+    refuse("HTTP/1.1 200 OK\r\nA: 1\r\nB: 1\r\nC: 1\r\nD: 1\r\n\r\n", TooManyHeaders);
+    refuse("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n", ContentLengthDuplicate);
     let both = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
     refuse(both, ContentLengthWithTransferEncoding);
-    refuse(
-        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-        TransferEncodingOnHttp10,
-    );
-    refuse(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-        TransferCodingUnsupported,
-    );
+    refuse("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", TransferEncodingOnHttp10);
+    refuse("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", TransferCodingUnsupported);
 }
 
 #[test]
@@ -174,21 +147,10 @@ fn a_reply_head_answers_what_is_asked_of_it() {
     assert!(decoder.is_idle());
     let mut buf =
         BytesMut::from("HTTP/1.1 200 \u{e9}\r\nHost: ,\r\nETag: \"1\"\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let Ok(Some(Decoded::Head(head))) = decoder.decode(&mut buf) else {
-        panic!("a head")
-    };
-    assert_eq!(
-        (head.status(), head.version(), head.keep_alive()),
-        (200, Version::Http11, true)
-    );
-    assert_eq!(
-        (head.header("etag"), head.header_str("ETAG")),
-        (Some(&b"\"1\""[..]), Some("\"1\""))
-    );
-    assert_eq!(
-        (head.chunked(), head.content_length(), head.headers().len()),
-        (true, None, 3)
-    );
+    let Ok(Some(Decoded::Head(head))) = decoder.decode(&mut buf) else { panic!("a head") };
+    assert_eq!((head.status(), head.version(), head.keep_alive()), (200, Version::Http11, true));
+    assert_eq!((head.header("etag"), head.header_str("ETAG")), (Some(&b"\"1\""[..]), Some("\"1\"")));
+    assert_eq!((head.chunked(), head.content_length(), head.headers().len()), (true, None, 3));
     let mut buf = BytesMut::from("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\n");
     let Ok(Some(Decoded::Head(head))) = ResponseDecoder::new(LIMIT).decode(&mut buf) else {
         panic!("a head")

@@ -14,12 +14,7 @@ fn check_bytes(raw: &[u8], expected: &str) {
     assert_eq!(outcome(raw), expected, "{:?}", String::from_utf8_lossy(raw));
     let behind = [b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n", raw].concat();
     let expected = format!("GET /first a keep []\n{expected}");
-    assert_eq!(
-        outcome(&behind),
-        expected,
-        "behind another: {:?}",
-        String::from_utf8_lossy(raw)
-    );
+    assert_eq!(outcome(&behind), expected, "behind another: {:?}", String::from_utf8_lossy(raw));
 }
 
 /// Checks that `raw` is refused with `error`.
@@ -63,81 +58,42 @@ fn with_headers(lines: &str) -> String {
 #[test]
 fn sound_requests_are_what_they_say() {
     check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / a keep []\n");
-    check(
-        "GET /a/b%20c?x=1&y HTTP/1.1\r\nhOST:a:80\r\n\r\n",
-        "GET /a/b%20c?x=1&y a:80 keep []\n",
-    );
+    check("GET /a/b%20c?x=1&y HTTP/1.1\r\nhOST:a:80\r\n\r\n", "GET /a/b%20c?x=1&y a:80 keep []\n");
     check("GET /? HTTP/1.1\r\nHost: a\r\n\r\n", "GET /? a keep []\n");
     check("GET /a?b?c HTTP/1.1\r\nHost: a\r\n\r\n", "GET /a?b?c a keep []\n");
     check("GET //a HTTP/1.1\r\nHost: a\r\n\r\n", "GET //a a keep []\n");
     check("BREW /pot HTTP/1.1\r\nHost: a\r\n\r\n", "BREW /pot a keep []\n");
     check("get / HTTP/1.1\r\nHost: a\r\n\r\n", "get / a keep []\n");
     check("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * a keep []\n");
-    check(
-        "GET /\"{}|\\^` HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /\"{}|\\^` a keep []\n",
-    );
+    check("GET /\"{}|\\^` HTTP/1.1\r\nHost: a\r\n\r\n", "GET /\"{}|\\^` a keep []\n");
     check("\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / a keep []\n");
-    check(
-        "GET / HTTP/1.1\r\nHost: \t a \t\r\nX:\r\nY: \t\r\n\r\n",
-        "GET / a keep []\n",
-    );
-    check(
-        "GET / HTTP/1.1\r\nHost: a\r\nX: caf\u{e9}\r\n\r\n",
-        "GET / a keep []\n",
-    );
-    check(
-        "GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n",
-        "GET / [::1]:8080 keep []\n",
-    );
+    check("GET / HTTP/1.1\r\nHost: \t a \t\r\nX:\r\nY: \t\r\n\r\n", "GET / a keep []\n");
+    check("GET / HTTP/1.1\r\nHost: a\r\nX: caf\u{e9}\r\n\r\n", "GET / a keep []\n");
+    check("GET / HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n", "GET / [::1]:8080 keep []\n");
 }
 
 #[test]
 fn an_absolute_target_names_path_and_host() {
-    check(
-        "GET http://b:81/p?q HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /p?q b:81 keep []\n",
-    );
+    check("GET http://b:81/p?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET /p?q b:81 keep []\n");
     check("GET HTTPS://b HTTP/1.1\r\nHost: a\r\n\r\n", "GET / b keep []\n");
-    check(
-        "GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n",
-        "GET /?q b keep []\n",
-    );
+    check("GET http://b?q HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?q b keep []\n");
     check("GET http://b/ HTTP/1.0\r\n\r\n", "GET / b close 1.0 []\n");
 }
 
 #[test]
 fn http_1_0_closes_unless_told_otherwise_and_needs_no_host() {
     check("GET / HTTP/1.0\r\n\r\n", "GET / - close 1.0 []\n");
-    check(
-        "GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n",
-        "GET / - keep 1.0 []\n",
-    );
-    check(
-        "GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n",
-        "GET / - close 1.0 []\n",
-    );
-    check(
-        "POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
-        "POST / - close 1.0 [hi]\n",
-    );
+    check("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", "GET / - keep 1.0 []\n");
+    check("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", "GET / - close 1.0 []\n");
+    check("POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi", "POST / - close 1.0 [hi]\n");
     let wishes = "Expect: 100-continue\r\nConnection: upgrade\r\nUpgrade: websocket\r\n";
-    check(
-        &format!("GET / HTTP/1.0\r\n{wishes}\r\n"),
-        "GET / - close 1.0 []\n",
-    );
+    check(&format!("GET / HTTP/1.0\r\n{wishes}\r\n"), "GET / - close 1.0 []\n");
 }
 
 #[test]
 fn connection_options_are_found_in_lists_and_over_lines() {
-    check(
-        &with_headers("Connection: x, CLOSE ,y\r\n"),
-        "POST /p a close []\n",
-    );
-    check(
-        &with_headers("Connection: x\r\nConnection: close\r\n"),
-        "POST /p a close []\n",
-    );
+    check(&with_headers("Connection: x, CLOSE ,y\r\n"), "POST /p a close []\n");
+    check(&with_headers("Connection: x\r\nConnection: close\r\n"), "POST /p a close []\n");
     check(&with_headers("Connection: closed\r\n"), "POST /p a keep []\n");
     check(
         &with_headers("Connection: keep-alive, Upgrade\r\nUpgrade: h2c, WebSocket\r\n"),
@@ -145,28 +101,21 @@ fn connection_options_are_found_in_lists_and_over_lines() {
     );
     check(&with_headers("Upgrade: websocket\r\n"), "POST /p a keep []\n");
     check(&with_headers("Connection: upgrade\r\n"), "POST /p a keep []\n");
-    check(
-        &with_headers("Connection: upgrade\r\nUpgrade: websocket2\r\n"),
-        "POST /p a keep []\n",
-    );
+    check(&with_headers("Connection: upgrade\r\nUpgrade: websocket2\r\n"), "POST /p a keep []\n");
 }
 
 #[test]
 fn bodies_are_as_long_as_announced() {
-    check(
-        &(with_headers("Content-Length: 5\r\n") + "hello"),
-        "POST /p a keep [hello]\n",
-    );
-    check(
-        &(with_headers("content-length: 005\r\n") + "hello"),
-        "POST /p a keep [hello]\n",
-    );
+    check(&(with_headers("Content-Length: 5\r\n") + "hello"), "POST /p a keep [hello]\n");
+    check(&(with_headers("content-length: 005\r\n") + "hello"), "POST /p a keep [hello]\n");
     check(&with_headers("Content-Length: 0\r\n"), "POST /p a keep []\n");
     check(&(with_headers("Content-Length: 5\r\n") + "hell"), "");
     check(
         &(with_headers("Content-Length: 2\r\nExpect: 100-Continue\r\n") + "hi"),
         "POST /p a keep expects [hi]\n",
     );
+    let expects = with_headers("Expect: 100-continue\r\nExpect: x\r\nContent-Length: 1\r\n");
+    check(&(expects + "x"), "POST /p a keep expects [x]\n");
     let two = with_headers("Content-Length: 1\r\n") + "x" + &with_headers("Content-Length: 1\r\n") + "y";
     check(&two, "POST /p a keep [x]\nPOST /p a keep [y]\n");
     check(
@@ -241,14 +190,8 @@ fn a_request_has_one_length() {
     let both = with_headers("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n");
     refuse(&(both + "0\r\n\r\n"), ContentLengthWithTransferEncoding);
     for (lines, error) in [
-        (
-            "Content-Length: 1\r\nContent-Length: 2\r\n",
-            ContentLengthDuplicate,
-        ),
-        (
-            "Content-Length: 1\r\ncontent-length: 1\r\n",
-            ContentLengthDuplicate,
-        ),
+        ("Content-Length: 1\r\nContent-Length: 2\r\n", ContentLengthDuplicate),
+        ("Content-Length: 1\r\ncontent-length: 1\r\n", ContentLengthDuplicate),
         ("Content-Length: 1, 1\r\n", ContentLengthInvalid),
         ("Content-Length: +1\r\n", ContentLengthInvalid),
         ("Content-Length: -1\r\n", ContentLengthInvalid),
@@ -258,10 +201,7 @@ fn a_request_has_one_length() {
         ("Content-Length: \r\n", ContentLengthInvalid),
         ("Content-Length: 18446744073709551616\r\n", ContentLengthInvalid),
         ("Content-Length: 18446744073709551615\r\n", BodyTooLarge),
-        (
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-            TransferEncodingDuplicate,
-        ),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", TransferEncodingDuplicate),
         ("Transfer-Encoding: chunked, chunked\r\n", TransferEncodingInvalid),
         ("Transfer-Encoding: chunked,\r\n", TransferEncodingInvalid),
         ("Transfer-Encoding: chunked, gzip\r\n", TransferEncodingInvalid),
@@ -278,10 +218,7 @@ fn a_request_has_one_length() {
     ] {
         refuse(&with_headers(lines), error);
     }
-    refuse(
-        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-        TransferEncodingOnHttp10,
-    );
+    refuse("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", TransferEncodingOnHttp10);
 }
 
 #[test]
@@ -350,6 +287,13 @@ fn malformed_request_lines_are_refused() {
         refuse(&format!("{line}\r\nHost: a\r\n\r\n"), error);
     }
     check_bytes(b"GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", "TargetNotAscii\n");
+}
+
+#[test]
+fn other_protocols_are_refused_by_their_first_bytes() {
+    for first_bytes in [" ", "\x16\x03\x01", "SSH-2.0:", "{", "\0"] {
+        refuse(first_bytes, MethodInvalid);
+    }
 }
 
 #[test]
@@ -424,23 +368,13 @@ fn a_head_answers_what_is_asked_of_it() {
     assert_eq!(head.header("X-a"), Some(&b"1"[..]));
     assert_eq!(head.header_str("x-A"), Some("1"));
     assert_eq!(head.headers().get_all("X-A").collect::<Vec<_>>(), [b"1", b"2"]);
-    assert_eq!(
-        (head.header("x-bin"), head.header_str("x-bin")),
-        (Some(&b"\xff"[..]), None)
-    );
+    assert_eq!((head.header("x-bin"), head.header_str("x-bin")), (Some(&b"\xff"[..]), None));
     assert_eq!((head.header("x"), head.header_str("x")), (None, None));
     assert_eq!(
-        head.headers()
-            .iter()
-            .map(|(name, _)| name)
-            .collect::<Vec<_>>()
-            .join(" "),
+        head.headers().iter().map(|(name, _)| name).collect::<Vec<_>>().join(" "),
         "Host X-A x-a X-Bin Content-Length"
     );
-    assert_eq!(
-        (head.content_length(), head.has_body(), head.upgrade()),
-        (Some(0), false, None)
-    );
+    assert_eq!((head.content_length(), head.has_body(), head.upgrade()), (Some(0), false, None));
     assert!(!head.reply_to().head_only && head.reply_to().keep_alive);
 }
 

@@ -6,39 +6,18 @@ use http1::{
     write_chunk, write_continue, write_last_chunk,
 };
 
-const KEEP: ReplyTo = ReplyTo {
-    version: Version::Http11,
-    head_only: false,
-    keep_alive: true,
-};
-const HEAD: ReplyTo = ReplyTo {
-    head_only: true,
-    ..KEEP
-};
-const CLOSE: ReplyTo = ReplyTo {
-    keep_alive: false,
-    ..KEEP
-};
-const OLD: ReplyTo = ReplyTo {
-    version: Version::Http10,
-    ..CLOSE
-};
-const OLD_KEEP: ReplyTo = ReplyTo {
-    keep_alive: true,
-    ..OLD
-};
+const KEEP: ReplyTo = ReplyTo { version: Version::Http11, head_only: false, keep_alive: true };
+const HEAD: ReplyTo = ReplyTo { head_only: true, ..KEEP };
+const CLOSE: ReplyTo = ReplyTo { keep_alive: false, ..KEEP };
+const OLD: ReplyTo = ReplyTo { version: Version::Http10, ..CLOSE };
+const OLD_KEEP: ReplyTo = ReplyTo { keep_alive: true, ..OLD };
 
 /// What `write` appends to a buffer that holds something already, with its result.
 fn written<T>(write: impl FnOnce(&mut BytesMut) -> T) -> (String, T) {
     let mut out = BytesMut::from("before");
     let result = write(&mut out);
     let text = String::from_utf8(out.to_vec()).expect("text in, text out");
-    (
-        text.strip_prefix("before")
-            .expect("nothing before is touched")
-            .to_owned(),
-        result,
-    )
+    (text.strip_prefix("before").expect("nothing before is touched").to_owned(), result)
 }
 
 fn check<T: PartialEq + std::fmt::Debug>(write: impl FnOnce(&mut BytesMut) -> T, text: &str, result: T) {
@@ -50,12 +29,8 @@ fn a_reply_has_a_status_line_headers_and_a_length() {
     check(
         |out| {
             let mut reply = ResponseWriter::begin(out, 201, KEEP);
-            reply
-                .date(&format_http_date(784_111_777))
-                .header("Content-Type", "application/json");
-            reply
-                .header_fmt("ETag", format_args!("\"{}\"", 7))
-                .header("X-Empty", b"");
+            reply.date(&format_http_date(784_111_777)).header("Content-Type", "application/json");
+            reply.header_fmt("ETag", format_args!("\"{}\"", 7)).header("X-Empty", b"");
             reply.finish_with_body(b"{}")
         },
         "HTTP/1.1 201 Created\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n\
@@ -89,32 +64,12 @@ fn connection_is_said_where_the_version_does_not_imply_it() {
 #[test]
 fn head_gets_the_headers_of_get_and_no_body() {
     let head = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
-    check(
-        |out| ResponseWriter::begin(out, 200, HEAD).finish_with_body(b"hello"),
-        head,
-        Ok(()),
-    );
-    check(
-        |out| ResponseWriter::begin(out, 200, HEAD).finish_length(5),
-        head,
-        Ok(BodyForm::None),
-    );
-    check(
-        |out| ResponseWriter::begin(out, 200, KEEP).finish_length(5),
-        head,
-        Ok(BodyForm::Plain),
-    );
+    check(|out| ResponseWriter::begin(out, 200, HEAD).finish_with_body(b"hello"), head, Ok(()));
+    check(|out| ResponseWriter::begin(out, 200, HEAD).finish_length(5), head, Ok(BodyForm::None));
+    check(|out| ResponseWriter::begin(out, 200, KEEP).finish_length(5), head, Ok(BodyForm::Plain));
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-    check(
-        |out| ResponseWriter::begin(out, 200, HEAD).finish_chunked(),
-        head,
-        Ok(BodyForm::None),
-    );
-    check(
-        |out| ResponseWriter::begin(out, 200, KEEP).finish_chunked(),
-        head,
-        Ok(BodyForm::Chunks),
-    );
+    check(|out| ResponseWriter::begin(out, 200, HEAD).finish_chunked(), head, Ok(BodyForm::None));
+    check(|out| ResponseWriter::begin(out, 200, KEEP).finish_chunked(), head, Ok(BodyForm::Chunks));
 }
 
 #[test]
@@ -128,41 +83,21 @@ fn http_1_0_gets_no_chunks_but_the_end_of_the_connection() {
         );
     }
     let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
-    check(
-        |out| ResponseWriter::begin(out, 200, CLOSE).finish_chunked(),
-        head,
-        Ok(BodyForm::Chunks),
-    );
+    check(|out| ResponseWriter::begin(out, 200, CLOSE).finish_chunked(), head, Ok(BodyForm::Chunks));
 }
 
 #[test]
 fn statuses_without_body_have_no_length_either() {
-    for (status, line) in [
-        (204, "204 No Content"),
-        (304, "304 Not Modified"),
-        (100, "100 Continue"),
-    ] {
+    for (status, line) in [(204, "204 No Content"), (304, "304 Not Modified"), (100, "100 Continue")] {
         check(
             |out| ResponseWriter::begin(out, status, KEEP).finish_empty(),
             &format!("HTTP/1.1 {line}\r\n\r\n"),
             Ok(()),
         );
         let refused = EncodeError::BodyNotAllowed;
-        check(
-            |out| ResponseWriter::begin(out, status, KEEP).finish_with_body(b"x"),
-            "",
-            Err(refused),
-        );
-        check(
-            |out| ResponseWriter::begin(out, status, KEEP).finish_length(1),
-            "",
-            Err(refused),
-        );
-        check(
-            |out| ResponseWriter::begin(out, status, KEEP).finish_chunked(),
-            "",
-            Err(refused),
-        );
+        check(|out| ResponseWriter::begin(out, status, KEEP).finish_with_body(b"x"), "", Err(refused));
+        check(|out| ResponseWriter::begin(out, status, KEEP).finish_length(1), "", Err(refused));
+        check(|out| ResponseWriter::begin(out, status, KEEP).finish_chunked(), "", Err(refused));
     }
 }
 
@@ -181,10 +116,7 @@ fn an_upgrade_says_so_and_needs_101() {
     let upgrade =
         |status, protocol| written(|out| ResponseWriter::begin(out, status, KEEP).finish_upgrade(protocol)).1;
     assert_eq!(upgrade(200, "websocket"), Err(EncodeError::StatusInvalid));
-    assert_eq!(
-        upgrade(101, "web\r\nsocket"),
-        Err(EncodeError::HeaderValueInvalid)
-    );
+    assert_eq!(upgrade(101, "web\r\nsocket"), Err(EncodeError::HeaderValueInvalid));
 }
 
 #[test]
@@ -242,11 +174,7 @@ fn the_first_fault_is_the_one_reported() {
         reply.finish_with_body(b"body")
     };
     check(write, "", Err(EncodeError::StatusInvalid));
-    check(
-        |out| ResponseWriter::begin(out, 1_000, KEEP).finish_empty(),
-        "",
-        Err(EncodeError::StatusInvalid),
-    );
+    check(|out| ResponseWriter::begin(out, 1_000, KEEP).finish_empty(), "", Err(EncodeError::StatusInvalid));
 }
 
 #[test]
@@ -277,11 +205,7 @@ fn chunks_are_their_size_in_hex_and_the_data() {
     check(|out| write_chunk(out, b"x"), "1\r\nx\r\n", ());
     for size in [15usize, 16, 255, 256, 4_095, 4_096, 65_536] {
         let piece = "p".repeat(size);
-        check(
-            |out| write_chunk(out, piece.as_bytes()),
-            &format!("{size:x}\r\n{piece}\r\n"),
-            (),
-        );
+        check(|out| write_chunk(out, piece.as_bytes()), &format!("{size:x}\r\n{piece}\r\n"), ());
     }
     check(write_last_chunk, "0\r\n\r\n", ());
     check(write_continue, "HTTP/1.1 100 Continue\r\n\r\n", ());
@@ -292,11 +216,7 @@ fn a_request_has_a_host_and_says_what_body_it_has() {
     fn begin<'a>(out: &'a mut BytesMut, method: &str) -> RequestWriter<'a> {
         RequestWriter::begin(out, method, "/p?q=%20", "h:80")
     }
-    check(
-        |out| begin(out, "GET").finish_empty(),
-        "GET /p?q=%20 HTTP/1.1\r\nHost: h:80\r\n\r\n",
-        Ok(()),
-    );
+    check(|out| begin(out, "GET").finish_empty(), "GET /p?q=%20 HTTP/1.1\r\nHost: h:80\r\n\r\n", Ok(()));
     for (method, length) in [("POST", "Content-Length: 0\r\n"), ("DELETE", "")] {
         let text = format!("{method} /p?q=%20 HTTP/1.1\r\nHost: h:80\r\nConnection: close\r\n{length}\r\n");
         let write = |out: &mut BytesMut| {
@@ -308,33 +228,19 @@ fn a_request_has_a_host_and_says_what_body_it_has() {
     }
     let write = |out: &mut BytesMut| {
         let mut request = begin(out, "PUT");
-        request
-            .header("X-Session", "t")
-            .header_fmt("If-Match", format_args!("\"{}\"", 3));
+        request.header("X-Session", "t").header_fmt("If-Match", format_args!("\"{}\"", 3));
         request.finish_with_body(b"hello")
     };
     let head = "PUT /p?q=%20 HTTP/1.1\r\nHost: h:80\r\n";
-    check(
-        write,
-        &format!("{head}X-Session: t\r\nIf-Match: \"3\"\r\nContent-Length: 5\r\n\r\nhello"),
-        Ok(()),
-    );
-    check(
-        |out| begin(out, "PUT").finish_length(5),
-        &format!("{head}Content-Length: 5\r\n\r\n"),
-        Ok(()),
-    );
+    check(write, &format!("{head}X-Session: t\r\nIf-Match: \"3\"\r\nContent-Length: 5\r\n\r\nhello"), Ok(()));
+    check(|out| begin(out, "PUT").finish_length(5), &format!("{head}Content-Length: 5\r\n\r\n"), Ok(()));
     check(
         |out| begin(out, "PUT").finish_chunked(),
         &format!("{head}Transfer-Encoding: chunked\r\n\r\n"),
         Ok(()),
     );
     let upgrade = "GET /p?q=%20 HTTP/1.1\r\nHost: h:80\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    check(
-        |out| begin(out, "GET").finish_upgrade("websocket"),
-        upgrade,
-        Ok(()),
-    );
+    check(|out| begin(out, "GET").finish_upgrade("websocket"), upgrade, Ok(()));
 }
 
 #[test]
@@ -368,10 +274,7 @@ fn a_request_with_a_fault_is_not_written() {
     }
     let upgrade = written(|out| RequestWriter::begin(out, "GET", "/", "a").finish_upgrade(""));
     assert_eq!(upgrade, (String::new(), Err(EncodeError::HeaderValueInvalid)));
-    assert_eq!(
-        EncodeError::HostInvalid.to_string(),
-        EncodeError::HostInvalid.reason()
-    );
+    assert_eq!(EncodeError::HostInvalid.to_string(), EncodeError::HostInvalid.reason());
 }
 
 #[test]
