@@ -1,2 +1,7 @@
 //! The `millrace` binary: parses the command line and runs one verb.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    millrace::cli::run(std::env::args_os())
+}

@@ -13,7 +13,7 @@ mod source;
 pub mod value;
 
 pub use origin::Origin;
-pub use print::{effective_json, effective_toml, reference_markdown};
+pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
 pub use problem::{BadSyntax, ConfigError, Contradiction, Problem, UnknownKey, UnreadableFile, WrongValue};
 pub use source::FlagValue;
 pub use value::Cores;

@@ -2,21 +2,40 @@
 //!
 //! What [`effective_toml`] prints is a valid configuration file that loads to the same values.
 
-use super::Config;
+use super::{Config, Cores, Origin};
 use super::keys::{Key, keys};
 use super::value::{Kind, Value};
 use std::fmt::Write as _;
 
 /// The whole effective configuration as TOML, each value's origin as a comment.
 pub fn effective_toml(config: &Config) -> String {
-    let lines: Vec<(&Key, String)> = keys()
-        .map(|key| (key, format!("{} = {}", key.name(), config.show(key))))
-        .collect();
-    let width = lines
-        .iter()
-        .map(|(_, line)| line.chars().count())
-        .max()
-        .unwrap_or(0);
+    toml_of(config, keys())
+}
+
+/// Only what differs in origin from the defaults, as TOML.
+pub fn configured_toml(config: &Config) -> String {
+    toml_of(config, configured(config))
+}
+
+/// One JSON object a line: `key`, `value` (numbers in the key's unit), `origin` (`default`, `file`, `env`,
+/// `flag`) and `place`.
+pub fn effective_json(config: &Config) -> String {
+    json_of(config, keys())
+}
+
+/// As [`effective_json`], only what differs in origin from the defaults.
+pub fn configured_json(config: &Config) -> String {
+    json_of(config, configured(config))
+}
+
+fn configured(config: &Config) -> impl Iterator<Item = &'static Key> {
+    keys().filter(|key| config.origin(key.dotted) != &Origin::Default)
+}
+
+fn toml_of(config: &Config, keys: impl Iterator<Item = &'static Key>) -> String {
+    let lines: Vec<(&Key, String)> =
+        keys.map(|key| (key, format!("{} = {}", key.name(), config.show(key)))).collect();
+    let width = lines.iter().map(|(_, line)| line.chars().count()).max().unwrap_or(0);
     let mut out = String::new();
     let mut section = "";
     for (key, line) in lines {
@@ -30,27 +49,31 @@ pub fn effective_toml(config: &Config) -> String {
     out
 }
 
-/// One JSON object a line: `key`, `value` (numbers in the key's unit), `origin` (`default`, `file`, `env`,
-/// `flag`) and `place`.
-pub fn effective_json(config: &Config) -> String {
+fn json_of(config: &Config, keys: impl Iterator<Item = &'static Key>) -> String {
     let mut out = String::new();
-    for key in keys() {
+    for key in keys {
         let origin = config.origin(key.dotted);
-        let value = match (key.read)(config) {
-            Value::Number(number) => serde_json::Value::from(number),
-            Value::Flag(flag) => serde_json::Value::from(flag),
-            Value::Cores(super::Cores::Count(count)) => serde_json::Value::from(count),
-            Value::Cores(super::Cores::List(list)) => serde_json::Value::from(list),
-            Value::Cores(super::Cores::All) => serde_json::Value::from("all"),
-            Value::Text(text) => serde_json::Value::from(text),
-            Value::Address(address) => serde_json::Value::from(address.to_string()),
-        };
         let line = serde_json::json!({
-            "key": key.dotted, "value": value, "origin": origin.word(), "place": origin.to_string(),
+            "key": key.dotted,
+            "value": json_value((key.read)(config)),
+            "origin": origin.word(),
+            "place": origin.to_string(),
         });
         let _ = writeln!(out, "{line}");
     }
     out
+}
+
+fn json_value(value: Value) -> serde_json::Value {
+    match value {
+        Value::Number(number) => number.into(),
+        Value::Flag(flag) => flag.into(),
+        Value::Text(text) => text.into(),
+        Value::Address(address) => address.to_string().into(),
+        Value::Cores(Cores::All) => "all".into(),
+        Value::Cores(Cores::Count(count)) => count.into(),
+        Value::Cores(Cores::List(list)) => list.into(),
+    }
 }
 
 /// The reference of all keys as Markdown; `docs/configuration.md` is this text, kept so by a test.

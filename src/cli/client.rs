@@ -1,0 +1,343 @@
+//! A blocking HTTP/1.1 client over one connection.
+//!
+//! The verbs call it. It keeps the connection between requests, can send several before the first answer
+//! (`post --lines`), and gives bodies piece by piece where they may be endless (`get`, `listen`). Bytes are
+//! encoded and decoded by `http1`; nothing here retries, because only the caller knows what is safe.
+
+use super::answer::failure_of;
+use super::error::{CliError, Exit};
+use super::remote_args::RemoteFlags;
+use bytes::{Bytes, BytesMut};
+use http1::{Config, Decoded, RequestWriter, Response, ResponseDecoder, ResponseHead};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// Port and host of a server that nobody named.
+const PORT_DEFAULT: u16 = 8080;
+const HOST_DEFAULT: &str = "127.0.0.1";
+/// Seconds for a connection and for an answer when nobody said how many.
+const TIMEOUT_DEFAULT_S: u64 = 30;
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Which server, as whom, and how patiently.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    /// Host name or address.
+    pub(crate) host: String,
+    /// Port.
+    pub(crate) port: u16,
+    /// Session token, once there is one.
+    pub(crate) token: Option<String>,
+    /// Time for a connection, and without a byte of an answer.
+    pub(crate) timeout: Duration,
+    /// Tell on stderr what is sent and answered.
+    pub(crate) verbose: bool,
+}
+
+impl Server {
+    /// The server that the flags name; no login yet.
+    pub(crate) fn from_flags(flags: &RemoteFlags) -> Server {
+        Server {
+            host: flags.host.clone().unwrap_or_else(|| HOST_DEFAULT.to_owned()),
+            port: flags.port.unwrap_or(PORT_DEFAULT),
+            token: flags.token.clone(),
+            timeout: Duration::from_secs(flags.timeout.unwrap_or(TIMEOUT_DEFAULT_S).max(1)),
+            verbose: flags.verbose,
+        }
+    }
+
+    /// `host:port`, as the `Host` header and messages show it.
+    pub(crate) fn authority(&self) -> String {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
+    }
+}
+
+/// A request to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<'a> {
+    /// GET, POST, …
+    pub(crate) method: &'a str,
+    /// Path and query, encoded.
+    pub(crate) target: &'a str,
+    /// Headers beside `Host`, the token and the framing.
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// The protocol to go on in, if another one is asked for.
+    pub(crate) upgrade: Option<&'a str>,
+    /// The body, if there is one.
+    pub(crate) body: Option<&'a [u8]>,
+}
+
+impl<'a> Call<'a> {
+    /// A request without body.
+    pub(crate) fn new(method: &'a str, target: &'a str) -> Call<'a> {
+        Call { method, target, headers: Vec::new(), upgrade: None, body: None }
+    }
+
+    /// Adds a header.
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Call<'a> {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header if there is a value.
+    pub(crate) fn header_some(self, name: &'static str, value: Option<String>) -> Call<'a> {
+        match value {
+            Some(value) => self.header(name, value),
+            None => self,
+        }
+    }
+
+    /// Asks to go on in another protocol.
+    pub(crate) fn upgrade(self, protocol: &'a str) -> Call<'a> {
+        Call { upgrade: Some(protocol), ..self }
+    }
+
+    /// Sets the body.
+    pub(crate) fn body(self, body: &'a [u8]) -> Call<'a> {
+        Call { body: Some(body), ..self }
+    }
+}
+
+/// The sending half of a connection.
+pub(crate) struct RequestSender {
+    server: Server,
+    stream: TcpStream,
+}
+
+impl RequestSender {
+    /// Appends a request to `out`, for several that go out together by [`RequestSender::write`].
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] when a value cannot stand in a header.
+    pub(crate) fn encode(&self, call: &Call<'_>, out: &mut BytesMut) -> Result<(), CliError> {
+        if self.server.verbose {
+            eprintln!("> {} {}", call.method, call.target);
+        }
+        let mut request = RequestWriter::begin(out, call.method, call.target, &self.server.authority());
+        request.header("User-Agent", concat!("millrace/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.server.token {
+            request.header("X-Session", token);
+        }
+        for (name, value) in &call.headers {
+            request.header(name, value);
+        }
+        let finished = match (call.upgrade, call.body) {
+            (Some(protocol), _) => request.finish_upgrade(protocol),
+            (None, Some(body)) => request.finish_with_body(body),
+            (None, None) => request.finish_empty(),
+        };
+        finished.map_err(|error| CliError::new(Exit::Usage, format!("this request cannot be sent: {error}")))
+    }
+
+    /// Writes bytes that were encoded before.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        self.stream.write_all(bytes).map_err(|error| lost(&self.server, &error.to_string()))
+    }
+}
+
+/// One connection to a server.
+pub(crate) struct Client {
+    sender: RequestSender,
+    decoder: ResponseDecoder,
+    input: BytesMut,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn connect(server: &Server) -> Result<Client, CliError> {
+        let stream = open(server).map_err(|reason| {
+            let message = format!("cannot connect to {}: {reason}", server.authority());
+            CliError::new(Exit::Unreachable, message)
+                .next("start a server with `millrace serve`, or name another one with -H HOST and -P PORT")
+        })?;
+        // A body of any size may come: it is streamed, or it is what the person asked for.
+        let config = Config { body_bytes_max: u64::MAX, ..Config::default() };
+        let decoder = ResponseDecoder::new(config);
+        let sender = RequestSender { server: server.clone(), stream };
+        Ok(Client { sender, decoder, input: BytesMut::new() })
+    }
+
+    /// Another sending half of this connection, for a thread of its own.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn another_sender(&self) -> Result<RequestSender, CliError> {
+        let stream = self.sender.stream.try_clone().map_err(|error| self.lost(&error.to_string()))?;
+        Ok(RequestSender { server: self.sender.server.clone(), stream })
+    }
+
+    /// Sends a request and waits for its whole answer, whatever its status.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn exchange(&mut self, call: &Call<'_>) -> Result<Response, CliError> {
+        self.send(call)?;
+        self.receive()
+    }
+
+    /// As [`Client::exchange`]; an answer that is no success is an error.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`], or [`Exit::Refused`] with what the server said.
+    pub(crate) fn ask(&mut self, call: &Call<'_>) -> Result<Response, CliError> {
+        let response = self.exchange(call)?;
+        match response.head.status() {
+            200..=299 => Ok(response),
+            _ => Err(failure_of(&response)),
+        }
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`]; [`Exit::Usage`] when a value cannot stand in a header.
+    pub(crate) fn send(&mut self, call: &Call<'_>) -> Result<(), CliError> {
+        let mut out = BytesMut::new();
+        self.sender.encode(call, &mut out)?;
+        self.sender.write(&out)
+    }
+
+    /// Waits for the next answer, whole.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn receive(&mut self) -> Result<Response, CliError> {
+        loop {
+            let step = self.decoder.decode_response(&mut self.input);
+            match step.map_err(|error| self.garbled(&error.to_string()))? {
+                Some(response) => {
+                    self.tell(&response.head);
+                    return Ok(response);
+                }
+                None => self.read_or_lose()?,
+            }
+        }
+    }
+
+    /// Waits for the head of the next answer; the body follows by [`Client::receive_piece`].
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn receive_head(&mut self) -> Result<ResponseHead, CliError> {
+        loop {
+            let step = self.decoder.decode(&mut self.input);
+            match step.map_err(|error| self.garbled(&error.to_string()))? {
+                Some(Decoded::Head(head)) => {
+                    self.tell(&head);
+                    return Ok(head);
+                }
+                Some(_) => return Err(self.garbled("a body without a head")),
+                None => self.read_or_lose()?,
+            }
+        }
+    }
+
+    /// The next piece of the body whose head was received; `None` at its end.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn receive_piece(&mut self) -> Result<Option<Bytes>, CliError> {
+        loop {
+            let step = self.decoder.decode(&mut self.input);
+            match step.map_err(|error| self.garbled(&error.to_string()))? {
+                Some(Decoded::Body(piece)) => return Ok(Some(piece)),
+                Some(Decoded::End) => return Ok(None),
+                Some(Decoded::Head(_)) => return Err(self.garbled("a head inside a body")),
+                None => self.read_or_lose()?,
+            }
+        }
+    }
+
+    /// Sets how long a read may wait for bytes.
+    ///
+    /// # Errors
+    /// [`Exit::Unreachable`].
+    pub(crate) fn set_patience(&mut self, patience: Duration) -> Result<(), CliError> {
+        self.sender.stream.set_read_timeout(Some(patience)).map_err(|error| self.lost(&error.to_string()))
+    }
+
+    /// The socket, and what was read from it beyond the last answer, after an upgrade.
+    pub(crate) fn into_parts(self) -> (TcpStream, BytesMut) {
+        (self.sender.stream, self.input)
+    }
+
+    /// Reads once. The end of the stream is told to the decoder; an end between two answers is an error here,
+    /// because every caller waits for one.
+    fn read_or_lose(&mut self) -> Result<(), CliError> {
+        let mut buffer = [0_u8; READ_BYTES];
+        loop {
+            match self.sender.stream.read(&mut buffer) {
+                Ok(0) if self.decoder.is_idle() && self.input.is_empty() => {
+                    return Err(self.lost("the server closed the connection"));
+                }
+                Ok(0) => {
+                    self.decoder.handle_close();
+                    return Ok(());
+                }
+                Ok(count) => {
+                    self.input.extend_from_slice(&buffer[..count]);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Err(self.lost("no answer in time"));
+                }
+                Err(error) => return Err(self.lost(&error.to_string())),
+            }
+        }
+    }
+
+    fn tell(&self, head: &ResponseHead) {
+        if self.sender.server.verbose {
+            eprintln!("< {}", head.status());
+            for (name, value) in head.headers().iter() {
+                eprintln!("< {name}: {}", String::from_utf8_lossy(value));
+            }
+        }
+    }
+
+    fn lost(&self, reason: &str) -> CliError {
+        lost(&self.sender.server, reason)
+    }
+
+    fn garbled(&self, reason: &str) -> CliError {
+        let authority = self.sender.server.authority();
+        let message = format!("{authority} does not answer as an HTTP server should: {reason}");
+        CliError::new(Exit::Unreachable, message).next("check -H and -P")
+    }
+}
+
+/// The connection broke.
+pub(crate) fn lost(server: &Server, reason: &str) -> CliError {
+    CliError::new(Exit::Unreachable, format!("lost {}: {reason}", server.authority()))
+        .next("what was under way may have been done or not; an idempotency key makes a retry safe")
+}
+
+/// Connects to the first address of the host that answers.
+fn open(server: &Server) -> Result<TcpStream, String> {
+    let host = server.host.trim_start_matches('[').trim_end_matches(']');
+    let addresses = (host, server.port).to_socket_addrs().map_err(|error| error.to_string())?;
+    let mut reason = "the name has no address".to_owned();
+    for address in addresses {
+        let stream = TcpStream::connect_timeout(&address, server.timeout).and_then(|stream| {
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(server.timeout))?;
+            stream.set_write_timeout(Some(server.timeout))?;
+            Ok(stream)
+        });
+        match stream {
+            Ok(stream) => return Ok(stream),
+            Err(error) => reason = error.to_string(),
+        }
+    }
+    Err(reason)
+}
