@@ -21,6 +21,16 @@ pub enum Failure {
         /// What is wrong.
         detail: Cow<'static, str>,
     },
+    /// The client took too long to send its request.
+    RequestTimeout,
+    /// The request target is over its limit.
+    TargetTooLong,
+    /// The header block, or the number of headers, is over its limit.
+    HeadTooLarge,
+    /// A version of the protocol that is not spoken here.
+    VersionNotSupported,
+    /// The session may not do this.
+    NoPermission,
     /// `Accept` names nothing that this route can send.
     NotAcceptable,
     /// The request's content type is not one that this route takes.
@@ -38,6 +48,15 @@ pub enum Failure {
         field: Cow<'static, str>,
         /// The value that was given.
         value: String,
+    },
+    /// A setting that does not exist, or a value that it cannot have.
+    InvalidSetting {
+        /// Its name.
+        field: String,
+        /// The value that was given.
+        value: String,
+        /// What would be right.
+        detail: Cow<'static, str>,
     },
     /// A body, an event or a count is over its limit.
     TooLarge {
@@ -111,11 +130,16 @@ impl Failure {
         match self {
             Failure::NoRoute => 404,
             Failure::MethodNotAllowed { .. } => 405,
+            Failure::NoPermission => 401,
             Failure::NotAcceptable => 406,
+            Failure::RequestTimeout => 408,
             Failure::Conflict { .. } => 409,
             Failure::PreconditionFailed { .. } => 412,
             Failure::TooLarge { .. } => 413,
+            Failure::TargetTooLong => 414,
             Failure::UnsupportedMediaType => 415,
+            Failure::HeadTooLarge => 431,
+            Failure::VersionNotSupported => 505,
             Failure::IdempotencyMismatch { .. } => 422,
             Failure::Corrupt { .. } | Failure::Internal { .. } => 500,
             Failure::NotImplemented => 501,
@@ -125,6 +149,7 @@ impl Failure {
             | Failure::NoEvents
             | Failure::InvalidBody { .. }
             | Failure::InvalidField { .. }
+            | Failure::InvalidSetting { .. }
             | Failure::AckNotAllowed => 400,
         }
     }
@@ -135,11 +160,18 @@ impl Failure {
             Failure::NoRoute => "no-route",
             Failure::MethodNotAllowed { .. } => "method-not-allowed",
             Failure::BadRequest { .. } => "bad-request",
+            Failure::RequestTimeout => "request-timeout",
+            Failure::TargetTooLong => "target-too-long",
+            Failure::HeadTooLarge => "head-too-large",
+            Failure::VersionNotSupported => "version-not-supported",
+            Failure::NoPermission => "no-perm",
             Failure::NotAcceptable => "not-acceptable",
             Failure::UnsupportedMediaType => "unsupported-media-type",
             Failure::NoEvents => "not-found",
             Failure::InvalidBody { .. } => "invalid-body",
-            Failure::InvalidField { .. } | Failure::AckNotAllowed => "invalid-field",
+            Failure::InvalidField { .. } | Failure::InvalidSetting { .. } | Failure::AckNotAllowed => {
+                "invalid-field"
+            }
             Failure::TooLarge { .. } => "too-large",
             Failure::Conflict { .. } => "error",
             Failure::PreconditionFailed { .. } => "precondition-failed",
@@ -158,11 +190,16 @@ impl Failure {
             Failure::NoRoute => "Not Found",
             Failure::MethodNotAllowed { .. } => "Method Not Allowed",
             Failure::BadRequest { .. } => "Bad Request",
+            Failure::RequestTimeout => "Request Timeout",
+            Failure::TargetTooLong => "Request Target Too Long",
+            Failure::HeadTooLarge => "Header Block Too Large",
+            Failure::VersionNotSupported => "HTTP Version Not Supported",
+            Failure::NoPermission => "No Permission",
             Failure::NotAcceptable => "Not Acceptable",
             Failure::UnsupportedMediaType => "Unsupported Media Type",
             Failure::NoEvents => "Not Found",
             Failure::InvalidBody { .. } => "Invalid Request Body",
-            Failure::InvalidField { .. } => "Invalid Field",
+            Failure::InvalidField { .. } | Failure::InvalidSetting { .. } => "Invalid Field",
             Failure::AckNotAllowed => "Acknowledgement Level Not Allowed",
             Failure::TooLarge { .. } => "Request Body Too Large",
             Failure::Conflict { .. } => "confict",
@@ -188,6 +225,9 @@ impl Failure {
             | Failure::Internal { detail } => vec![Text("detail", detail.to_string())],
             Failure::InvalidField { field, value } => {
                 vec![Text("field", field.to_string()), Text("value", value.clone())]
+            }
+            Failure::InvalidSetting { field, value, detail } => {
+                vec![Text("field", field.clone()), Text("value", value.clone()), Text("detail", detail.to_string())]
             }
             Failure::AckNotAllowed => {
                 vec![Text("field", "ack".to_owned()), Text("value", "memory".to_owned())]

@@ -1,0 +1,134 @@
+//! What the connections of one core share: the broker, alarms, buffers, counters, blocking threads.
+//!
+//! Made once per core by [`HttpFace::open`]; used by this face's connections and by whatever they hand over.
+//! Nothing in it is touched by two cores but the counters, which have one writer each.
+
+use super::alarm::{Alarm, Alarms};
+use super::counters::{Counters, SharedCounters};
+use super::handoff::LongTask;
+use crate::broker::{self, Broker};
+use crate::shard::CoreLink;
+use crate::sys::offload::Offload;
+use bytes::BytesMut;
+use http1::HTTP_DATE_BYTES;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use types::Limits;
+
+/// Buffers that a core keeps for its next connections that have something to say.
+const POOLED_BUFFERS_MAX: usize = 64;
+/// A buffer that grew beyond this is given back to the system instead.
+const POOLED_BYTES_MAX: usize = 64 * 1024;
+
+/// The HTTP face before it is opened on each core. Clones share their counters.
+#[derive(Clone)]
+pub struct HttpFace {
+    ports: Arc<Mutex<Vec<Option<broker::Port>>>>,
+    counters: SharedCounters,
+    offload: Offload,
+    listen: LongTask,
+}
+
+/// One core's share of the HTTP face.
+pub struct Core {
+    broker: Rc<Broker>,
+    alarms: Rc<Alarms>,
+    counters: SharedCounters,
+    offload: Offload,
+    listen: LongTask,
+    buffers: RefCell<Vec<BytesMut>>,
+}
+
+impl HttpFace {
+    /// A face for `core_count` cores. `offload` takes what would hold a core up (large JSON bodies and
+    /// patches); `listen` serves the connections of `/listen` and the WebSocket of `/x/echo`.
+    pub fn new(core_count: u16, offload: Offload, listen: LongTask) -> HttpFace {
+        let ports = broker::ports(core_count).into_iter().map(Some).collect();
+        HttpFace {
+            ports: Arc::new(Mutex::new(ports)),
+            counters: SharedCounters::new(usize::from(core_count)),
+            offload,
+            listen,
+        }
+    }
+
+    /// The share of `link`'s core. Called once per core, on it, before its shard serves.
+    ///
+    /// # Panics
+    /// If the core is not one of `core_count`, or opens twice.
+    pub fn open(&self, link: Rc<CoreLink>) -> Rc<Core> {
+        let core = usize::from(link.core().0);
+        let port = self.ports.lock().unwrap_or_else(PoisonError::into_inner)[core].take();
+        let port = port.expect("each core opens its face once");
+        let alarms = Alarms::start(link.clone());
+        Rc::new(Core {
+            broker: Broker::open(link, port),
+            alarms,
+            counters: self.counters.clone(),
+            offload: self.offload.clone(),
+            listen: self.listen,
+            buffers: RefCell::default(),
+        })
+    }
+}
+
+impl Core {
+    /// The way to all streams.
+    pub fn broker(&self) -> &Rc<Broker> {
+        &self.broker
+    }
+
+    /// The bounds of the server.
+    pub fn limits(&self) -> &Limits {
+        self.broker.limits()
+    }
+
+    /// Whether the server is stopping.
+    pub fn is_draining(&self) -> bool {
+        self.broker.link().is_draining()
+    }
+
+    /// The value of a `Date` header.
+    pub fn date(&self) -> [u8; HTTP_DATE_BYTES] {
+        self.alarms.date()
+    }
+
+    /// Threads for what takes longer than a core may be held up.
+    pub fn offload(&self) -> &Offload {
+        &self.offload
+    }
+
+    /// This core's counters.
+    pub fn counters(&self) -> &Counters {
+        self.counters.of(self.broker.link().core())
+    }
+
+    /// The counters of all cores.
+    pub(super) fn all_counters(&self) -> &SharedCounters {
+        &self.counters
+    }
+
+    pub(super) fn listen(&self) -> LongTask {
+        self.listen
+    }
+
+    pub(super) fn new_alarm(&self) -> Alarm {
+        self.alarms.new_alarm()
+    }
+
+    /// An empty buffer, with capacity if there is one to be had.
+    pub fn take_buffer(&self) -> BytesMut {
+        self.buffers.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back; what is in it is forgotten.
+    pub fn give_buffer(&self, mut buffer: BytesMut) {
+        buffer.clear();
+        let mut buffers = self.buffers.borrow_mut();
+        let fits = buffer.capacity() > 0 && buffer.capacity() <= POOLED_BYTES_MAX;
+        if fits && buffers.len() < POOLED_BUFFERS_MAX {
+            buffers.push(buffer);
+        }
+    }
+}
