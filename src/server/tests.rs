@@ -129,6 +129,7 @@ impl Client {
     fn new(server: &Server) -> Client {
         let stream = TcpStream::connect(server.ready().http_addr).expect("connects");
         stream.set_read_timeout(Some(LONG)).expect("a timeout");
+        stream.set_nodelay(true).expect("no delay");
         Client { lines: BufReader::new(stream) }
     }
 

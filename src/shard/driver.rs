@@ -20,6 +20,9 @@ use types::{ShardId, Timestamp};
 
 /// The process's exit code after a failed journal operation (EX_IOERR).
 pub const EXIT_DISK_FAILED: i32 = 74;
+/// Shortest wait for a deadline. One that has passed may have to wait for the disk, and a driver that went
+/// round at once would never let the core hear of it.
+const DEADLINE_WAIT_MIN: Duration = Duration::from_millis(1);
 /// Longest wait for a deadline; the system's clock may have been set back meanwhile.
 const DEADLINE_WAIT_MAX: Duration = Duration::from_millis(1000);
 
@@ -139,7 +142,8 @@ impl Driver {
 }
 
 fn until(deadline: Timestamp) -> Duration {
-    Duration::from_millis(deadline.0.saturating_sub(clock::now().0)).min(DEADLINE_WAIT_MAX)
+    let left = Duration::from_millis(deadline.0.saturating_sub(clock::now().0));
+    left.clamp(DEADLINE_WAIT_MIN, DEADLINE_WAIT_MAX)
 }
 
 /// Runs in the background queue: a slice of background work is asked for only when that queue gets time.
