@@ -20,7 +20,7 @@ const KIND_TRIM: u8 = 3;
 const KIND_DELETE: u8 = 4;
 const KIND_GAP: u8 = 5;
 /// Set in a stream reference that is followed by the stream's epoch and name.
-const INTRODUCES: u32 = 1 << 31;
+pub(crate) const INTRODUCES: u32 = 1 << 31;
 
 /// Why bytes are not a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,7 +276,7 @@ impl Batch {
     }
 }
 
-fn decode_header(reader: &mut Reader<'_>) -> Option<Result<(BatchHeader, u8), BatchError>> {
+pub(crate) fn decode_header(reader: &mut Reader<'_>) -> Option<Result<(BatchHeader, u8), BatchError>> {
     let format = reader.u8()?;
     let kind = reader.u8()?;
     let partition = PartitionId(reader.u16()?);

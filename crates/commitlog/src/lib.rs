@@ -17,6 +17,7 @@ mod manifest;
 mod scan;
 mod segment;
 mod slots;
+mod survey;
 mod verdict;
 mod wire;
 
@@ -41,6 +42,7 @@ pub use segment::{
     decode_segment_header, decode_trailer, rebuild_footer,
 };
 pub use slots::{Generations, Slot, SlotChoice, choose_slot, slot_of};
+pub use survey::{DamagedBatch, SurveyedBatch, survey_body};
 pub use verdict::*;
 
 /// Unit of every read and write: files are written and read in whole blocks.

@@ -118,6 +118,16 @@ impl Record {
         Ok(record)
     }
 
+    /// Length and sequence number of the record at the start of `bytes`; its payload may be bad. For those
+    /// who name what is damaged.
+    ///
+    /// # Errors
+    /// [`RecordError`]: not even the header can be trusted.
+    pub fn survey(bytes: &[u8]) -> Result<(usize, SeqNum), RecordError> {
+        let length = check(bytes)?;
+        Ok((length, SeqNum(u64_at(bytes, 8))))
+    }
+
     /// As [`Self::decode`] for bytes that this process has just encoded: structure is asserted, the
     /// payload is not read again.
     ///
