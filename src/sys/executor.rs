@@ -4,6 +4,7 @@
 //! here. Three task queues share a core's time: `Commit` (the shard's driver and its journal writes), `Net`
 //! (connections) and `Background` (checkpoints, merges, scans). A panic in a task takes the process down.
 
+use super::pulse;
 use glommio::{Latency, LocalExecutorBuilder, Placement, PoolPlacement, Shares, TaskQueueHandle};
 use std::cell::Cell;
 use std::future::Future;
@@ -25,7 +26,7 @@ pub enum Queue {
 const COMMIT_SHARES: usize = 1000;
 const NET_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 100;
-/// A task of the commit queue starts at most this long after it could, as far as others yield.
+/// A task that yields when it should lets the commit queue run after at most this long.
 const COMMIT_LATENCY: Duration = Duration::from_millis(1);
 
 #[derive(Clone, Copy)]
@@ -82,9 +83,11 @@ where
         builder = builder.spin_before_park(options.spin);
     }
     builder
-        .spawn(move || {
+        .spawn(move || async move {
             QUEUES.set(Some(create_queues()));
-            main()
+            let (_registered, beat) = pulse::register(options.name);
+            spawn(Queue::Commit, beat);
+            main().await
         })
         .map(CoreThread)
         .map_err(|error| io::Error::other(error.to_string()))

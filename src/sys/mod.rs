@@ -15,6 +15,7 @@ pub mod notify;
 pub mod offload;
 pub mod post;
 pub mod preflight;
+mod pulse;
 pub mod random;
 pub mod signal;
 

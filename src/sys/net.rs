@@ -180,6 +180,26 @@ impl Stream {
         Ok(())
     }
 
+    /// One gathered send for callers that poll several things in one future: gives how many bytes went, or
+    /// waits until the socket takes some. `parts` hold at least one byte. Nothing is lost when it is not
+    /// polled again; who waits for progress sets a deadline of its own.
+    pub fn poll_send<P: AsRef<[u8]>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[P],
+    ) -> Poll<io::Result<usize>> {
+        let mut at = Position::default();
+        at.advance(parts, 0);
+        assert!(at.part < parts.len(), "there is something to send");
+        match self.send_now(parts, at) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let rest = &parts[at.part].as_ref()[at.byte..];
+                Pin::new(&mut self.inner).poll_write(cx, rest)
+            }
+            outcome => Poll::Ready(outcome),
+        }
+    }
+
     /// Tells the other end that nothing more will be sent.
     ///
     /// # Errors
