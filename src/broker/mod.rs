@@ -7,6 +7,7 @@
 //! Nothing here is kept per request, and every order of `CoreLink` is passed on unchanged.
 
 mod admission;
+pub mod fanout;
 mod listing;
 mod requests;
 mod settings;
@@ -35,6 +36,7 @@ pub struct Broker {
     settings: RefCell<SettingsTable>,
     peers: Peers,
     loaded: Latch,
+    fanout: fanout::Fanout,
 }
 
 impl Broker {
@@ -43,7 +45,9 @@ impl Broker {
     pub fn open(link: Rc<CoreLink>, port: Port) -> Rc<Broker> {
         let (inbox, peers) = port.split();
         let settings = RefCell::new(SettingsTable::new(link.limits()));
-        let broker = Rc::new(Broker { link, watches: Watches::default(), settings, peers, loaded: Latch::new() });
+        let fanout = fanout::Fanout::new(link.shards().count());
+        let (watches, loaded) = (Watches::default(), Latch::new());
+        let broker = Rc::new(Broker { link, watches, settings, peers, loaded, fanout });
         // The link holds the broker weakly: no circle keeps either alive.
         let weak = Rc::downgrade(&broker);
         broker.link.on_delivery(move |delivery| {

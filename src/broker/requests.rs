@@ -6,7 +6,9 @@
 
 use super::Broker;
 use crate::shard::PendingReply;
-use engine::{AckLevel, Append, Appended, Command, Expect, Read, ReadFrom, ReadReply, Reply, StreamDescription};
+use engine::{
+    AckLevel, Append, Appended, Command, Expect, Read, ReadFrom, ReadReply, Reply, StreamDescription,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;

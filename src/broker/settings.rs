@@ -67,8 +67,9 @@ impl Settings {
     /// [`Failure::InvalidBody`] if it is no JSON object; [`Failure::InvalidSetting`] names the first member
     /// that is unknown, not yet enforced, or has a value that it cannot have.
     pub fn parse(text: &[u8]) -> Result<Settings, Failure> {
-        let object: Map<String, Value> = serde_json::from_slice(text)
-            .map_err(|error| Failure::InvalidBody { detail: format!("settings are a JSON object: {error}").into() })?;
+        let object: Map<String, Value> = serde_json::from_slice(text).map_err(|error| {
+            Failure::InvalidBody { detail: format!("settings are a JSON object: {error}").into() }
+        })?;
         let mut settings = Settings::default();
         for (field, value) in object {
             if RETENTION.contains(&field.as_str()) {

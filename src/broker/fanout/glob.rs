@@ -9,7 +9,7 @@
 
 use super::positions::Place;
 use super::subscription::{Answer, Offer, Part, Position, ReadTicket, Slow, Start, Subscription, Want};
-use engine::{Gap, ReadFrom, ReadReply};
+use engine::{Gap, GapCause, ReadFrom, ReadReply};
 use std::collections::BTreeMap;
 use types::{Epoch, SeqNum, StreamKey, StreamName, StreamPattern, Timestamp, stream_hash};
 
@@ -124,7 +124,12 @@ impl Glob {
     }
 
     /// New events of a stream arrived.
-    pub(super) fn offer(&mut self, key: &StreamKey, offer: Offer, has_room: bool) -> Result<Answer, TooManyBehind> {
+    pub(super) fn offer(
+        &mut self,
+        key: &StreamKey,
+        offer: Offer,
+        has_room: bool,
+    ) -> Result<Answer, TooManyBehind> {
         let is_listed = self.listed.reaches(&key.stream);
         if !self.children.contains_key(&key.stream) {
             if is_listed && has_room {
@@ -161,7 +166,7 @@ impl Glob {
         if self.children.contains_key(&key.stream) {
             return self.with_child(key, |child| child.handle_skipped(from, next)).flatten();
         }
-        let gap = Gap { from, to: next.previous(), cause: engine::GapCause::Damaged };
+        let gap = Gap { from, to: next.previous(), cause: GapCause::Damaged };
         self.listed.reaches(&key.stream).then_some(gap)
     }
 
@@ -170,12 +175,19 @@ impl Glob {
         self.children.get_mut(name).expect("only a child wants a read").begin_read()
     }
 
-    pub(super) fn handle_read(&mut self, key: &StreamKey, ticket: ReadTicket, reply: ReadReply) -> Vec<Part> {
-        self.with_child(key, |child| child.handle_read(ticket, reply)).unwrap_or_default()
+    /// See [`Subscription::handle_read`].
+    pub(super) fn handle_read(
+        &mut self,
+        key: &StreamKey,
+        ticket: ReadTicket,
+        reply: ReadReply,
+    ) -> Option<Vec<Part>> {
+        self.with_child(key, |child| child.handle_read(ticket, reply)).flatten()
     }
 
-    pub(super) fn jump(&mut self, key: &StreamKey) -> Vec<Part> {
-        self.with_child(key, Subscription::jump).unwrap_or_default()
+    /// See [`Subscription::jump`].
+    pub(super) fn jump(&mut self, key: &StreamKey) -> (Epoch, Vec<Part>) {
+        self.with_child(key, Subscription::jump).expect("only a child jumps")
     }
 
     pub(super) fn want(&self, name: &StreamName) -> Want {
@@ -292,7 +304,10 @@ mod tests {
         let page = [(key("a"), present(3)), (key("c"), present(1))];
         assert_eq!(glob.handle_listing(&page, false), Ok(vec![key("a")]));
         assert_eq!(glob.begin_listing(), Some("c".to_owned()));
-        assert_eq!(glob.handle_listing(&[(key("y"), present(2)), (key("z"), present(5))], true), Ok(vec![key("z")]));
+        assert_eq!(
+            glob.handle_listing(&[(key("y"), present(2)), (key("z"), present(5))], true),
+            Ok(vec![key("z")])
+        );
         assert_eq!(glob.children.len(), 2, "a and z are behind, y is live");
         assert!(!glob.is_live());
     }
@@ -318,7 +333,11 @@ mod tests {
         assert!(glob.children.is_empty());
         ["a", "b", "c", "d"].iter().for_each(|name| glob.handle_deleted(&key(name), Epoch(2)));
         assert_eq!(glob.children.len(), 3);
-        assert_eq!(glob.offer(&key("d"), offer(1..2), true), Ok(Answer::Take(Some(Epoch(4)))), "told all the same");
+        assert_eq!(
+            glob.offer(&key("d"), offer(1..2), true),
+            Ok(Answer::Take(Some(Epoch(4)))),
+            "told all the same"
+        );
     }
 
     #[test]

@@ -61,7 +61,9 @@ impl Array {
     /// One message of an event stream in one chunk, as a listener of this stream alone gets it. `tag` is
     /// that listener's, see [`positions::tag_of`]; it is the same for all of them.
     pub(super) fn sse(&self, tag: u32) -> Bytes {
-        self.sse.get_or_init(|| sse_chunk(&self.json(), self.kind, &positions::encode_one(tag, self.after))).clone()
+        self.sse
+            .get_or_init(|| sse_chunk(&self.json(), self.kind, &positions::encode_one(tag, self.after)))
+            .clone()
     }
 
     /// Bytes of the JSON text.
@@ -234,7 +236,8 @@ mod tests {
 
     #[test]
     fn other_payloads_are_base64_and_say_their_type() {
-        let mut draft = EventDraft::binary(Bytes::from_static(b"\x00\xffab"), Bytes::from_static(b"image/png"));
+        let mut draft =
+            EventDraft::binary(Bytes::from_static(b"\x00\xffab"), Bytes::from_static(b"image/png"));
         draft.parent = Some(Bytes::from_static(b"b/s/1"));
         draft.traceparent = Some(Bytes::from_static(b"00-ab"));
         let expected = "[{\"meta\":{\"id\":9,\"t\":1009,\"bucket\":\"b\\\"q\",\"stream\":\"s/1\",\
@@ -245,7 +248,7 @@ mod tests {
 
     #[test]
     fn many_events_come_in_several_arrays_and_a_large_one_alone() {
-        let large = EventDraft::json(Bytes::from(vec![b'1'; 2 * ARRAY_BYTES_TARGET]));
+        let large = EventDraft::json(Bytes::from(format!("\"{}\"", "x".repeat(2 * ARRAY_BYTES_TARGET))));
         let mut records: Vec<Record> = (1..=2000).map(|seq| record(seq, &json("1"))).collect();
         records.push(record(2001, &large));
         records.push(record(2002, &json("1")));
@@ -282,8 +285,8 @@ mod tests {
     #[test]
     fn an_event_stream_has_one_data_line_whatever_the_payload() {
         let chunk = sse_chunk(b"[{\n\"a\":\r\n1}]", Kind::Events, "x");
-        assert_eq!(chunk, &b"1d\r\nid: x\ndata: [{ \"a\":  1}]\n\n\r\n"[..]);
+        assert_eq!(chunk, &b"1a\r\nid: x\ndata: [{ \"a\":  1}]\n\n\r\n"[..]);
         let chunk = sse_chunk(b"[]", Kind::Gap, "x");
-        assert_eq!(chunk, &b"1c\r\nevent: gap\nid: x\ndata: []\n\n\r\n"[..]);
+        assert_eq!(chunk, &b"1b\r\nevent: gap\nid: x\ndata: []\n\n\r\n"[..]);
     }
 }

@@ -89,7 +89,13 @@ impl ListenerState {
     }
 
     /// Adds a subscription in the first free place.
-    pub(super) fn add(&mut self, route: Key, member: usize, named: Named, welcome: Option<Bytes>) -> SubscriptionId {
+    pub(super) fn add(
+        &mut self,
+        route: Key,
+        member: usize,
+        named: Named,
+        welcome: Option<Bytes>,
+    ) -> SubscriptionId {
         let free = self.entrants.iter().position(Option::is_none);
         let index = free.unwrap_or(self.entrants.len());
         if index == self.entrants.len() {
@@ -178,20 +184,11 @@ impl ListenerState {
     /// Goes on in the present.
     pub(super) fn jump(&mut self, turn: &Turn) {
         let entrant = self.entrant_mut(turn.id).expect("it wants to jump");
-        let parts = match &mut entrant.named {
+        let (epoch, parts) = match &mut entrant.named {
             Named::Stream(_, subscription) => subscription.jump(),
             Named::Pattern(glob) => glob.jump(&turn.stream),
         };
-        // Both are notices, whose epoch stands in the part or does not matter to them.
-        let epoch = self.position(turn).map_or(Epoch(0), |position| position.epoch);
         self.push_parts(turn, epoch, parts);
-    }
-
-    fn position(&self, turn: &Turn) -> Option<Position> {
-        match &self.entrant(turn.id)?.named {
-            Named::Stream(_, subscription) => Some(subscription.position()),
-            Named::Pattern(_) => None,
-        }
     }
 
     /// A read came back without a result.
@@ -208,9 +205,11 @@ impl ListenerState {
             Named::Stream(_, subscription) => subscription.handle_read(ticket, reply),
             Named::Pattern(glob) => glob.handle_read(&turn.stream, ticket, reply),
         };
-        self.push_parts(turn, epoch, parts);
-        if self.want(turn) == Want::Read && !self.turns.contains(turn) {
-            self.turns.push_back(turn.clone());
+        if let Some(parts) = parts {
+            self.push_parts(turn, epoch, parts);
+            if self.want(turn) == Want::Read {
+                self.turns.push_back(turn.clone());
+            }
         }
         self.outbox.wake();
     }

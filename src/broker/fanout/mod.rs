@@ -72,10 +72,8 @@ pub struct Begin {
 pub struct AlreadySubscribed;
 
 /// The listeners of a core.
-#[derive(Default)]
 pub(super) struct Fanout(RefCell<State>);
 
-#[derive(Default)]
 struct State {
     listeners: Slab<ListenerState>,
     routes: Routes,
@@ -88,6 +86,13 @@ pub struct Listener {
     broker: Rc<Broker>,
     key: Key,
     outbox: Rc<Outbox>,
+}
+
+impl Fanout {
+    pub(super) fn new(shard_count: usize) -> Fanout {
+        let (listeners, routes, without_room) = (Slab::default(), Routes::new(shard_count), Vec::new());
+        Fanout(RefCell::new(State { listeners, routes, without_room }))
+    }
 }
 
 impl Broker {
@@ -117,7 +122,8 @@ impl Listener {
         if find(listener, routes, &target).is_some() {
             return Err(AlreadySubscribed);
         }
-        let named = named(&target, begin.clone(), self.broker.link().now(), self.broker.limits().subscriptions_max);
+        let named =
+            named(&target, begin.clone(), self.broker.link().now(), self.broker.limits().subscriptions_max);
         let (route, is_new) = routes.find_or_add(&target);
         let entry = routes.get_mut(route).expect("it was just found");
         let id = listener.add(route, entry.members.len(), named, begin.welcome);
@@ -177,10 +183,12 @@ impl Listener {
     pub fn places(&self) -> Vec<Place> {
         self.with(|listener| {
             let entrants = listener.entrants.iter().flatten();
-            entrants.map(|entrant| match &entrant.named {
-                Named::Stream(_, subscription) => Place::Stream(subscription.position()),
-                Named::Pattern(glob) => glob.place(),
-            }).collect()
+            entrants
+                .map(|entrant| match &entrant.named {
+                    Named::Stream(_, subscription) => Place::Stream(subscription.position()),
+                    Named::Pattern(glob) => glob.place(),
+                })
+                .collect()
         })
     }
 
@@ -243,7 +251,8 @@ impl Drop for Listener {
     fn drop(&mut self) {
         let mut state = self.broker.fanout.0.borrow_mut();
         let count = state.listeners.get(self.key).map_or(0, |listener| listener.entrants.len());
-        let ended: Vec<_> = (0..count).filter_map(|index| state.remove_subscription(self.key, index)).collect();
+        let ended: Vec<_> =
+            (0..count).filter_map(|index| state.remove_subscription(self.key, index)).collect();
         state.listeners.remove(self.key);
         drop(state);
         ended.into_iter().for_each(|watch| self.broker.unwatch(watch));

@@ -14,7 +14,7 @@ use types::{Epoch, SeqNum, Timestamp};
 
 const VERSION: u8 = 1;
 /// Longest text: what a client can give back in a header beside all others.
-pub const POSITIONS_TEXT_MAX: usize = 10 * 1024;
+const POSITIONS_TEXT_MAX: usize = 10 * 1024;
 
 /// Where a listener stands in what one of its subscriptions names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +109,8 @@ pub fn decode(text: &str, tag: u32, is_pattern: &[bool]) -> Result<Vec<Place>, P
     if u32::from_le_bytes(reader.take()?) != tag {
         return Err(PositionsError::OtherSubscriptions);
     }
-    let place = |is_pattern: &bool| if *is_pattern { reader.pattern() } else { reader.position().map(Place::Stream) };
+    let place =
+        |is_pattern: &bool| if *is_pattern { reader.pattern() } else { reader.position().map(Place::Stream) };
     let places = is_pattern.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     if reader.0.is_empty() { Ok(places) } else { Err(PositionsError::Malformed) }
 }
@@ -182,7 +183,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn position() -> impl Strategy<Value = Position> {
-        (any::<u64>(), 1..u64::MAX).prop_map(|(epoch, next)| Position { epoch: Epoch(epoch), next: SeqNum(next) })
+        (any::<u64>(), 1..u64::MAX)
+            .prop_map(|(epoch, next)| Position { epoch: Epoch(epoch), next: SeqNum(next) })
     }
 
     fn place() -> impl Strategy<Value = Place> {
@@ -224,7 +226,7 @@ mod tests {
     fn a_text_of_other_subscriptions_is_refused() {
         let text = encode_one(tag_of(["b:s"]), Position { epoch: Epoch(1), next: SeqNum(1) });
         assert_eq!(decode(&text, tag_of(["b:t"]), &[false]), Err(PositionsError::OtherSubscriptions));
-        assert_eq!(decode("AAAAAA", 0, &[]), Err(PositionsError::Malformed));
+        assert_eq!(decode("AQAAAAA", 0, &[false]), Err(PositionsError::Malformed));
         assert_eq!(decode("AgAAAAA", 0, &[]), Err(PositionsError::UnknownVersion(2)));
         assert_eq!(decode("!", 0, &[]), Err(PositionsError::Malformed));
         assert_ne!(tag_of(["ab", "c"]), tag_of(["a", "bc"]));
@@ -232,7 +234,8 @@ mod tests {
 
     #[test]
     fn a_vector_that_is_too_long_has_no_text() {
-        let seen = (0..POSITIONS_TEXT_MAX as u64).map(|hash| (hash, Position { epoch: Epoch(1), next: SeqNum(1) }));
+        let seen =
+            (0..POSITIONS_TEXT_MAX as u64).map(|hash| (hash, Position { epoch: Epoch(1), next: SeqNum(1) }));
         let place = Place::Pattern { since: Timestamp(1), seen: seen.collect() };
         assert_eq!(encode(1, &[place]), None);
     }

@@ -4,7 +4,7 @@
 //! members: encode once, ask each subscription, append shared bytes.
 
 use super::item::{self, Array};
-use super::listener::{ListenerState, Named, SubscriptionId};
+use super::listener::{ListenerState, Named, Turn};
 use super::outbox::Fault;
 use super::slab::{Key, Slab};
 use super::subscription::{Answer, Offer, Position, Want};
@@ -35,12 +35,12 @@ pub(super) struct Route {
 }
 
 /// All routes of a core.
-#[derive(Default)]
 pub(super) struct Routes {
     slab: Slab<Route>,
     streams: HashMap<StreamKey, Key>,
     patterns: HashMap<StreamPattern, Key>,
-    pub(super) shard_count: usize,
+    /// Shards that a pattern is watched on.
+    shard_count: usize,
 }
 
 impl Route {
@@ -51,6 +51,10 @@ impl Route {
 }
 
 impl Routes {
+    pub(super) fn new(shard_count: usize) -> Routes {
+        Routes { slab: Slab::default(), streams: HashMap::new(), patterns: HashMap::new(), shard_count }
+    }
+
     pub(super) fn find(&self, target: &WatchTarget) -> Option<Key> {
         match target {
             WatchTarget::Stream(stream) => self.streams.get(stream).copied(),
@@ -134,8 +138,15 @@ fn deliver(
     epoch: Epoch,
     records: &[Record],
 ) {
-    let Some(last) = records.last() else { return };
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return };
     route.present = Position { epoch, next: last.seq().next() };
+    if !route.members.iter().any(|member| is_live(listeners, member)) {
+        let offer = Offer { epoch, first: first.seq(), next: last.seq().next() };
+        return route
+            .members
+            .iter()
+            .for_each(|member| pass_by(listener_of(listeners, member), member, offer));
+    }
     let names = item::names_of(stream);
     let arrays = item::arrays_of(&names, epoch, records);
     let reset = OnceCell::new();
@@ -145,6 +156,26 @@ fn deliver(
             let reset = || reset.get_or_init(|| item::reset_notice(&names, epoch));
             offer(listener, member.subscription, stream, array, reset);
         }
+    }
+}
+
+/// Whether events may be for a member. Those of a pattern that has not begun on every shard are not: what
+/// begins with the present begins with all of it, and what begins in the past lists the streams after that.
+fn is_live(listeners: &Slab<ListenerState>, member: &Member) -> bool {
+    let listener = listeners.get(member.listener).expect("a member is a listener");
+    let entrant = listener.entrants[member.subscription].as_ref().expect("a member is a subscription");
+    match &entrant.named {
+        Named::Stream(_, subscription) => subscription.is_live(),
+        Named::Pattern(_) => entrant.is_open,
+    }
+}
+
+/// Lets a subscription that is not live see events go by.
+fn pass_by(listener: &mut ListenerState, member: &Member, offer: Offer) {
+    let entrant = listener.entrants[member.subscription].as_mut().expect("a member is a subscription");
+    if let Named::Stream(_, subscription) = &mut entrant.named {
+        let answer = subscription.offer(offer, false);
+        assert_eq!(answer, Answer::Leave, "it is not live");
     }
 }
 
@@ -166,6 +197,7 @@ fn offer<'a>(
             let answer = subscription.offer(offer, has_room);
             (Ok(answer), was_live && subscription.want() != Want::Nothing)
         }
+        Named::Pattern(_) if !entrant.is_open => return,
         Named::Pattern(glob) => {
             let was_idle = glob.want(&stream.stream) == Want::Nothing;
             let answer = glob.offer(stream, offer, has_room);
@@ -192,7 +224,8 @@ fn handle_deleted(route: &mut Route, listeners: &mut Slab<ListenerState>, stream
         let entrant = listener.entrants[member.subscription].as_mut().expect("a member is a subscription");
         match &mut entrant.named {
             Named::Stream(_, subscription) => subscription.handle_deleted(),
-            Named::Pattern(glob) => glob.handle_deleted(stream, epoch),
+            Named::Pattern(glob) if entrant.is_open => glob.handle_deleted(stream, epoch),
+            Named::Pattern(_) => {}
         }
     }
 }
@@ -210,17 +243,17 @@ fn handle_skipped(
     for member in &route.members {
         let listener = listener_of(listeners, member);
         let entrant = listener.entrants[member.subscription].as_mut().expect("a member is a subscription");
-        let id: SubscriptionId = entrant.id;
+        let turn = Turn { id: entrant.id, stream: stream.clone() };
         let told = match &mut entrant.named {
             Named::Stream(_, subscription) => subscription.handle_skipped(from, next),
-            Named::Pattern(glob) => glob.handle_skipped(stream, from, next),
+            Named::Pattern(glob) if entrant.is_open => glob.handle_skipped(stream, from, next),
+            Named::Pattern(_) => None,
         };
-        if told.is_some() {
-            listener.push(id, stream, &notice);
-        }
-        let turn = super::listener::Turn { id, stream: stream.clone() };
-        if listener.want(&turn) == Want::Read {
-            listener.push_turn_once(turn);
+        match told {
+            Some(_) => listener.push(turn.id, stream, &notice),
+            // Where it was live and could not follow, it reads; a turn too many changes nothing.
+            None if listener.want(&turn) == Want::Read => listener.push_turn(turn.id, stream),
+            None => {}
         }
     }
 }

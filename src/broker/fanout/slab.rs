@@ -62,7 +62,9 @@ mod tests {
         let first = slab.insert("a");
         assert_eq!(slab.remove(first), Some("a"));
         let second = slab.insert("b");
-        assert_eq!((slab.get(first), slab.get_mut(first), slab.remove(first)), (None, None, None));
+        assert_eq!(slab.get(first), None);
+        assert_eq!(slab.get_mut(first), None);
+        assert_eq!(slab.remove(first), None);
         assert_eq!(slab.get(second), Some(&"b"));
     }
 }

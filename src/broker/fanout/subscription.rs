@@ -21,7 +21,7 @@ pub struct Position {
 
 /// Where a subscription starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(super) enum Start {
     /// With the next event that comes.
     Now,
     /// With this event or, where it lies in the future, with the next one that comes.
@@ -117,7 +117,14 @@ pub(super) struct Subscription {
 impl Subscription {
     pub(super) fn new(start: Start, slow: Slow) -> Subscription {
         let position = Position { epoch: Epoch(0), next: SeqNum::FIRST };
-        Subscription { state: State::Opening(start), position, since: None, reset_due: false, slow, ticket: 0 }
+        Subscription {
+            state: State::Opening(start),
+            position,
+            since: None,
+            reset_due: false,
+            slow,
+            ticket: 0,
+        }
     }
 
     /// The watch has begun; the next delivery will be at `present`.
@@ -222,10 +229,10 @@ impl Subscription {
         (from, ReadTicket(self.ticket))
     }
 
-    /// A read's reply arrived. Gives what it brings, in order.
-    pub(super) fn handle_read(&mut self, ticket: ReadTicket, reply: ReadReply) -> Vec<Part> {
+    /// A read's reply arrived. Gives what it brings, in order; `None` when it no longer counts.
+    pub(super) fn handle_read(&mut self, ticket: ReadTicket, reply: ReadReply) -> Option<Vec<Part>> {
         if self.state != State::Reading || ticket.0 != self.ticket {
-            return Vec::new();
+            return None;
         }
         let mut parts = Vec::new();
         parts.extend(self.take_reset(reply.epoch).map(Part::Reset));
@@ -237,11 +244,11 @@ impl Subscription {
         self.position = Position { epoch: reply.epoch, next: reply.next };
         self.state = if reply.at_tail { State::Live } else { State::Behind };
         self.assert_invariants();
-        parts
+        Some(parts)
     }
 
-    /// Goes on in the present after missed events. Gives what was missed, and the reset that is due.
-    pub(super) fn jump(&mut self) -> Vec<Part> {
+    /// Goes on in the present after missed events. Gives the epoch, what was missed, and the reset that is due.
+    pub(super) fn jump(&mut self) -> (Epoch, Vec<Part>) {
         let State::Skipping(upto) = self.state else { unreachable!("only what skips jumps") };
         let mut parts = Vec::new();
         parts.extend(self.take_reset(upto.epoch).map(Part::Reset));
@@ -250,7 +257,7 @@ impl Subscription {
         self.position = upto;
         self.state = State::Live;
         self.assert_invariants();
-        parts
+        (upto.epoch, parts)
     }
 
     pub(super) fn want(&self) -> Want {
@@ -269,10 +276,6 @@ impl Subscription {
     /// Whether it is live and owes its listener no word of a reset.
     pub(super) fn is_settled(&self) -> bool {
         self.is_live() && !self.reset_due
-    }
-
-    pub(super) fn is_opening(&self) -> bool {
-        matches!(self.state, State::Opening(_))
     }
 
     pub(super) fn slow(&self) -> Slow {

@@ -53,7 +53,7 @@ fn a_position_of_another_incarnation_starts_anew_and_is_told() {
     let (from, ticket) = subscription.begin_read();
     assert_eq!(from, ReadFrom::Seq(SeqNum(1)));
     let parts = subscription.handle_read(ticket, reply(1..6, 9, true));
-    assert_eq!(parts, [Part::Reset(Epoch(9)), Part::Records((1..6).map(record).collect())]);
+    assert_eq!(parts, Some(vec![Part::Reset(Epoch(9)), Part::Records((1..6).map(record).collect())]));
     assert!(subscription.is_settled());
 }
 
@@ -71,7 +71,7 @@ fn a_reply_from_before_a_deletion_is_not_given() {
     let (_, ticket) = subscription.begin_read();
     subscription.handle_deleted();
     assert_eq!(subscription.offer(offer(12, 1..2), true), Answer::Take(Some(Epoch(12))));
-    assert_eq!(subscription.handle_read(ticket, reply(1..6, 9, true)), []);
+    assert_eq!(subscription.handle_read(ticket, reply(1..6, 9, true)), None);
     assert_eq!(subscription.position(), position(12, 2));
 }
 
@@ -83,14 +83,14 @@ fn gaps_stand_between_the_events_that_surround_them() {
     let records = [3, 4, 7].map(record).to_vec();
     let gaps = vec![gap(1, 2), gap(5, 6), gap(8, 8)];
     let parts = subscription.handle_read(ticket, ReadReply { records, gaps, ..reply(9..9, 9, true) });
-    let expected = [
+    let expected = vec![
         Part::Gap(gap(1, 2)),
         Part::Records(vec![record(3), record(4)]),
         Part::Gap(gap(5, 6)),
         Part::Records(vec![record(7)]),
         Part::Gap(gap(8, 8)),
     ];
-    assert_eq!(parts, expected);
+    assert_eq!(parts, Some(expected));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn skipping_tells_one_gap_for_all_that_was_missed() {
     assert_eq!(subscription.offer(offer(9, 7..8), true), Answer::Leave, "it has not jumped yet");
     assert_eq!(subscription.want(), Want::Jump);
     let gap = Gap { from: SeqNum(5), to: SeqNum(7), cause: GapCause::Trimmed };
-    assert_eq!(subscription.jump(), [Part::Gap(gap)]);
+    assert_eq!(subscription.jump(), (Epoch(9), vec![Part::Gap(gap)]));
     assert_eq!(subscription.offer(offer(9, 8..9), true), Answer::Take(None));
 }
 
@@ -297,7 +297,7 @@ impl World {
             }
             Some(Message::Read(ticket, reply)) => {
                 let epoch = reply.epoch;
-                for part in self.subscription.handle_read(ticket, reply) {
+                for part in self.subscription.handle_read(ticket, reply).unwrap_or_default() {
                     self.take(part, epoch);
                 }
             }
@@ -338,8 +338,8 @@ impl World {
                 self.commands.push_back(Command::Read(ticket, from, OUTBOX_EVENTS));
             }
             Want::Jump => {
-                let epoch = self.subscription.position().epoch;
-                for part in self.subscription.jump() {
+                let (epoch, parts) = self.subscription.jump();
+                for part in parts {
                     self.take(part, epoch);
                 }
             }

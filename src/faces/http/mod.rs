@@ -5,9 +5,42 @@
 //! and sends once per wake-up. Nothing is stored here; what a request means is the broker's affair.
 
 mod alarm;
+mod append;
+mod connection;
 mod core;
 pub mod counters;
+mod echo;
+pub mod event_json;
+mod flight;
 pub mod handoff;
+mod headers;
+mod json_patching;
+mod lists;
+mod monitor;
+mod negotiate;
+mod outgoing;
+mod pages;
+mod parameters;
+mod patch;
+mod plan;
+mod read;
+mod removal;
+mod reply;
+mod rfc3339;
+mod route;
+mod settings;
+#[cfg(test)]
+mod testing;
+mod ui;
 
 pub use self::alarm::Alarm;
 pub use self::core::{Core, HttpFace};
+
+use crate::sys::net::Stream;
+use std::rc::Rc;
+
+/// Serves one connection to its end. When the server drains, what was accepted is finished, the last reply
+/// says `Connection: close`, and idle connections end at once.
+pub async fn serve(core: Rc<Core>, stream: Stream) {
+    connection::serve(core, stream).await;
+}

@@ -1,0 +1,462 @@
+//! One connection, one task: read all there is, start what may start, answer in order, send once.
+//!
+//! Requests wait for their turn in `queue`; only its front is polled, so answers leave in the order of the
+//! requests. Requests of one class run together (see `plan::Class`): sixteen pipelined appends are all with
+//! their shards before the first is awaited. While nothing is under way the connection owns no buffer.
+//!
+//! Invariant: whatever is in `output` belongs before the answer of the queue's front.
+
+use super::alarm::Alarm;
+use super::core::Core;
+use super::flight::{Answer, Flight};
+use super::handoff::{Ending, Handoff, Purpose};
+use super::outgoing::{Outgoing, WriteFailed};
+use super::plan::{Class, Plan};
+use super::reply::failure_of_bytes;
+use crate::sys::executor::{Either, race, timeout, yield_if_needed};
+use crate::sys::net::{READ_BYTES_MAX, Stream};
+use bytes::BytesMut;
+use http1::{Config, Decoder, HttpError, ReplyTo, Request, RequestHead};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use types::{Failure, Limits};
+
+/// Bytes of further requests that are read while others are under way.
+const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
+/// Reads that run together; each may hold a page of events.
+const READS_AT_ONCE_MAX: usize = 16;
+/// How long, and how much, a client may go on sending after it was told that the connection ends, so that it
+/// can still read why (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(core: Rc<Core>, stream: Stream) {
+    let counters = core.clone();
+    counters.counters().connections.add(1);
+    counters.counters().connections_open.add(1);
+    // Only in the first moments of a server's life does this wait.
+    if let Either::First(()) = race(core.broker().loaded(), core.broker().link().draining()).await {
+        let alarm = core.new_alarm();
+        let mut connection = Connection::new(core, stream, alarm, BytesMut::new());
+        loop {
+            match connection.run().await {
+                End::Closed => break,
+                End::Handoff(purpose, head) => match connection.hand_over(purpose, *head).await {
+                    Some(next) => connection = next,
+                    None => break,
+                },
+            }
+        }
+    }
+    counters.counters().connections_open.subtract(1);
+}
+
+/// What the connection waits for while nothing is under way. Decides which timeout holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Just accepted or handed back.
+    New,
+    /// A request, of which no byte has come.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// The rest of a body.
+    Body,
+    /// Answers; no timeout.
+    Busy,
+}
+
+/// A request that was started.
+struct Queued {
+    flight: Flight,
+    class: Class,
+    to: ReplyTo,
+    as_problem: bool,
+    body_bytes: usize,
+}
+
+/// How [`Connection::run`] ends.
+enum End {
+    Closed,
+    Handoff(Purpose, Box<RequestHead>),
+}
+
+/// Why [`Connection::wait`] returned.
+enum Woken {
+    Answer(Answer),
+    /// So many bytes came; 0 is the end.
+    Bytes(usize),
+    /// The socket failed.
+    Broken,
+    Timeout,
+    Drain,
+}
+
+struct Connection {
+    core: Rc<Core>,
+    stream: Stream,
+    alarm: Alarm,
+    decoder: Decoder,
+    input: BytesMut,
+    output: BytesMut,
+    queue: VecDeque<Queued>,
+    /// Bodies of the queue, in bytes.
+    queued_bytes: usize,
+    /// A request that may not start before the queue is empty.
+    held: Option<(Plan, Request)>,
+    /// The client waits for `100 Continue`, behind the answers of the queue.
+    continue_due: bool,
+    /// No request is taken any more.
+    is_closing: bool,
+    /// The client has finished sending.
+    is_eof: bool,
+    phase: Phase,
+}
+
+impl Connection {
+    fn new(core: Rc<Core>, stream: Stream, alarm: Alarm, input: BytesMut) -> Connection {
+        let decoder = Decoder::new(decoder_config(core.limits()));
+        Connection {
+            core,
+            stream,
+            alarm,
+            decoder,
+            input,
+            output: BytesMut::new(),
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            held: None,
+            continue_due: false,
+            is_closing: false,
+            is_eof: false,
+            phase: Phase::New,
+        }
+    }
+
+    /// Serves requests until the connection ends or is wanted for something long.
+    async fn run(&mut self) -> End {
+        loop {
+            self.start_requests();
+            if let Some(answer) = self.answer_now().await {
+                if self.write_answer(answer).await.is_err() {
+                    return End::Closed;
+                }
+                continue;
+            }
+            if self.flush().await.is_err() {
+                return End::Closed;
+            }
+            if let Some(Queued { flight: Flight::Handoff(..), .. }) = self.queue.front() {
+                return self.take_handoff();
+            }
+            if self.is_over() {
+                self.linger().await;
+                return End::Closed;
+            }
+            yield_if_needed().await;
+            let woken = self.wait().await;
+            if !self.react(woken).await {
+                return End::Closed;
+            }
+        }
+    }
+
+    /// Takes in what woke the connection; `false` ends it.
+    async fn react(&mut self, woken: Woken) -> bool {
+        match woken {
+            Woken::Answer(answer) => return self.write_answer(answer).await.is_ok(),
+            Woken::Bytes(0) if self.only_waits() => return false,
+            Woken::Bytes(0) => self.is_eof = true,
+            Woken::Bytes(count) => self.core.counters().bytes_in.add(count as u64),
+            Woken::Timeout if self.phase != Phase::Idle => self.refuse_late(),
+            Woken::Timeout | Woken::Broken | Woken::Drain => return false,
+        }
+        true
+    }
+
+    // --- requests ---
+
+    /// Starts every request that is there and may run beside those under way.
+    fn start_requests(&mut self) {
+        while let Some((plan, request)) = self.next_request() {
+            let class = plan.class(&request.body);
+            if !self.may_start(class) {
+                self.held = Some((plan, request));
+                return;
+            }
+            let Request { head, body } = request;
+            let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(&head));
+            self.is_closing |= !to.keep_alive;
+            let body_bytes = body.len();
+            let flight = plan.start(&self.core, head, body);
+            self.push(Queued { flight, class, to, as_problem, body_bytes });
+        }
+    }
+
+    fn next_request(&mut self) -> Option<(Plan, Request)> {
+        if let Some(held) = self.held.take() {
+            return Some(held);
+        }
+        let limits = self.core.limits();
+        let has_room =
+            self.queue.len() < limits.pipeline_depth_max && self.queued_bytes <= limits.body_bytes_max;
+        let is_handing_over = matches!(self.queue.back(), Some(Queued { flight: Flight::Handoff(..), .. }));
+        if self.is_closing || !has_room || is_handing_over {
+            return None;
+        }
+        match self.decoder.decode_request(&mut self.input) {
+            Ok(Some(request)) => Some((Plan::of(&self.core, &request.head), request)),
+            Ok(None) => {
+                self.look_at_pending_head();
+                None
+            }
+            Err(error) => {
+                self.refuse_bytes(error);
+                None
+            }
+        }
+    }
+
+    fn may_start(&self, class: Class) -> bool {
+        match self.queue.back() {
+            None => true,
+            Some(_) if class == Class::Alone => false,
+            Some(_) if class == Class::Read && self.queue.len() >= READS_AT_ONCE_MAX => false,
+            Some(queued) => queued.class == class,
+        }
+    }
+
+    fn push(&mut self, queued: Queued) {
+        self.queued_bytes += queued.body_bytes;
+        self.queue.push_back(queued);
+    }
+
+    /// Puts an answer behind all others, after which the connection ends.
+    fn push_last(&mut self, failure: Failure, to: ReplyTo, as_problem: bool) {
+        let flight = Flight::Done(Answer::Failed(failure));
+        let to = ReplyTo { keep_alive: false, ..to };
+        self.is_closing = true;
+        self.push(Queued { flight, class: Class::Alone, to, as_problem, body_bytes: 0 });
+    }
+
+    /// A client that waits for leave to send its body gets it, or the failure that its head deserves.
+    fn look_at_pending_head(&mut self) {
+        if !self.decoder.take_continue_due() {
+            return;
+        }
+        let Some(head) = self.decoder.pending_head() else { return };
+        match Plan::of(&self.core, head).failure() {
+            Some(failure) => {
+                let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(head));
+                self.push_last(failure.clone(), to, as_problem);
+            }
+            None => self.continue_due = true,
+        }
+    }
+
+    /// Answers bytes that are no request. A body that is too large is told only to a request whose head is
+    /// in order.
+    fn refuse_bytes(&mut self, error: HttpError) {
+        let limit = self.core.limits().body_bytes_max;
+        let failure = failure_of_bytes(error, limit);
+        let Some(head) = self.decoder.pending_head() else {
+            return self.push_last(failure, ReplyTo::UNREADABLE, false);
+        };
+        let of_head = Plan::of(&self.core, head).failure().cloned();
+        let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(head));
+        self.push_last(of_head.unwrap_or(failure), to, as_problem);
+    }
+
+    /// Answers a request that took too long to arrive.
+    fn refuse_late(&mut self) {
+        self.push_last(Failure::RequestTimeout, ReplyTo::UNREADABLE, false);
+    }
+
+    // --- answers ---
+
+    /// The answer of the queue's front, if it is there.
+    async fn answer_now(&mut self) -> Option<Answer> {
+        let front = self.queue.front_mut()?;
+        poll_fn(|cx| match front.flight.poll_answer(cx) {
+            Poll::Ready(answer) => Poll::Ready(Some(answer)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// Writes the front's answer, and sends if there is much to send.
+    async fn write_answer(&mut self, answer: Answer) -> Result<(), WriteFailed> {
+        let queued = self.queue.pop_front().expect("an answer has its request at the front");
+        self.queued_bytes -= queued.body_bytes;
+        let is_last = self.queue.is_empty() && self.held.is_none();
+        let keep_alive = queued.to.keep_alive && !(is_last && self.core.is_draining());
+        self.is_closing |= !keep_alive;
+        if self.output.capacity() == 0 {
+            self.output = self.core.take_buffer();
+        }
+        let to = ReplyTo { keep_alive, ..queued.to };
+        let mut outgoing = Outgoing { core: &self.core, stream: &mut self.stream, output: &mut self.output };
+        outgoing.write(answer, to, queued.as_problem).await?;
+        if self.continue_due && self.queue.is_empty() {
+            self.put_continue();
+        }
+        Ok(())
+    }
+
+    fn put_continue(&mut self) {
+        self.continue_due = false;
+        http1::write_continue(&mut self.output);
+    }
+
+    async fn flush(&mut self) -> Result<(), WriteFailed> {
+        if self.continue_due && self.queue.is_empty() {
+            self.put_continue();
+        }
+        Outgoing { core: &self.core, stream: &mut self.stream, output: &mut self.output }.flush().await
+    }
+
+    // --- waiting ---
+
+    /// Waits for the front's answer, for bytes, for the alarm or for the end of the server.
+    async fn wait(&mut self) -> Woken {
+        self.enter_phase();
+        if self.phase == Phase::Idle {
+            self.core.give_buffer(std::mem::take(&mut self.input));
+            self.core.give_buffer(std::mem::take(&mut self.output));
+        }
+        poll_fn(|cx| self.poll_wake(cx)).await
+    }
+
+    fn poll_wake(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+        if let Some(front) = self.queue.front_mut()
+            && let Poll::Ready(answer) = front.flight.poll_answer(cx)
+        {
+            return Poll::Ready(Woken::Answer(answer));
+        }
+        let wants_more = self.queue.is_empty() && !self.is_closing;
+        if !self.is_eof
+            && (wants_more || self.input.len() < READ_AHEAD_BYTES_MAX)
+            && let Poll::Ready(woken) = self.poll_read(cx)
+        {
+            return Poll::Ready(woken);
+        }
+        if self.alarm.poll_ring(cx).is_ready() {
+            return Poll::Ready(Woken::Timeout);
+        }
+        if self.phase == Phase::Idle && self.core.is_draining() {
+            return Poll::Ready(Woken::Drain);
+        }
+        Poll::Pending
+    }
+
+    /// Reads into the connection's buffer, or one of the core's that is given back when nothing came.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+        if self.input.capacity() == 0 {
+            self.input = self.core.take_buffer();
+        }
+        match self.stream.poll_read(cx, &mut self.input, READ_BYTES_MAX) {
+            Poll::Ready(Ok(count)) => Poll::Ready(Woken::Bytes(count)),
+            Poll::Ready(Err(_)) => Poll::Ready(Woken::Broken),
+            Poll::Pending => {
+                if self.input.is_empty() {
+                    self.core.give_buffer(std::mem::take(&mut self.input));
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Finds out what is waited for, and sets the alarm for it.
+    fn enter_phase(&mut self) {
+        let before = self.phase;
+        self.phase = if !self.queue.is_empty() {
+            Phase::Busy
+        } else if self.decoder.pending_head().is_some() {
+            Phase::Body
+        } else if !self.input.is_empty() || !self.decoder.is_idle() {
+            Phase::Head
+        } else {
+            Phase::Idle
+        };
+        let limits = self.core.limits();
+        let timeout_ms = match self.phase {
+            Phase::Busy | Phase::New => return self.alarm.off(),
+            // Progress is being made whenever we come here: bytes have come.
+            Phase::Body => limits.body_timeout_ms,
+            // A head has so much time in all, and an idle connection too.
+            phase if phase == before => return,
+            Phase::Head => limits.head_timeout_ms,
+            Phase::Idle => limits.idle_timeout_ms,
+        };
+        self.alarm.set(Duration::from_millis(timeout_ms));
+    }
+
+    /// Whether all that is under way only waits for its client's sake.
+    fn only_waits(&self) -> bool {
+        matches!(self.queue.front(), Some(Queued { flight: Flight::Task { ends_with_client: true, .. }, .. }))
+    }
+
+    // --- the end ---
+
+    fn is_over(&self) -> bool {
+        self.queue.is_empty() && self.held.is_none() && (self.is_closing || self.is_eof)
+    }
+
+    /// Tells the client that nothing more comes, and hears it out for a while: a connection that is closed
+    /// with unread bytes is reset, and the last reply may be lost with it.
+    async fn linger(&mut self) {
+        if self.is_eof || self.stream.shutdown_write().is_err() {
+            return;
+        }
+        let mut left = LINGER_BYTES_MAX;
+        let stream = &mut self.stream;
+        let hear_out = async move {
+            let mut rest = BytesMut::new();
+            while let Ok(count @ 1..) = stream.read(&mut rest, READ_BYTES_MAX).await {
+                rest.clear();
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        timeout(LINGER, hear_out).await;
+    }
+
+    fn take_handoff(&mut self) -> End {
+        match self.queue.pop_front() {
+            Some(Queued { flight: Flight::Handoff(purpose, head), .. }) => End::Handoff(purpose, head),
+            _ => unreachable!("it was just seen at the front"),
+        }
+    }
+
+    /// Lets the registered task serve the connection; gives it back if it goes on afterwards.
+    async fn hand_over(self, purpose: Purpose, head: RequestHead) -> Option<Connection> {
+        let Connection { core, stream, alarm, input, output, .. } = self;
+        core.give_buffer(output);
+        alarm.off();
+        let keeps_alive = head.keep_alive();
+        let (serve, handoff_core) = (core.listen(), core.clone());
+        let handoff = Handoff { core: handoff_core, stream, head, leftover: input, alarm, purpose };
+        match serve(handoff).await {
+            Ending::GoOn { stream, leftover } if keeps_alive => {
+                let alarm = core.new_alarm();
+                Some(Connection::new(core, stream, alarm, leftover))
+            }
+            Ending::GoOn { .. } | Ending::Close => None,
+        }
+    }
+}
+
+fn decoder_config(limits: &Limits) -> Config {
+    Config {
+        head_bytes_max: limits.head_bytes_max,
+        headers_max: limits.headers_max,
+        target_bytes_max: limits.target_bytes_max,
+        body_bytes_max: limits.body_bytes_max as u64,
+    }
+}

@@ -1,0 +1,89 @@
+//! GET and PUT of the settings of a stream or a bucket.
+//!
+//! Both answer `{"settings":{…},"effective":{…}}`: what was set here, and what holds after inheritance. A PUT
+//! replaces what was set; it answers when the change is durable and known to every core.
+
+use super::append::check_json;
+use super::core::Core;
+use super::flight::{Answer, Flight};
+use super::negotiate::{self, JSON};
+use super::parameters::Parameters;
+use super::reply::Reply;
+use super::route::{self, Route};
+use crate::broker::{Broker, Scope, Settings};
+use bytes::Bytes;
+use http1::{Method, RequestHead};
+use std::rc::Rc;
+use types::{Failure, StreamKey, StreamName};
+
+/// Largest text of settings.
+const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+
+/// Whose settings, and whether they change.
+pub(super) struct SettingsPlan {
+    scope: Scope,
+    is_put: bool,
+}
+
+impl SettingsPlan {
+    /// Checks the head.
+    ///
+    /// # Errors
+    /// In the order of `docs/api.md`: malformed target, permission, `Accept`, `Content-Type`.
+    pub(super) fn of(core: &Core, head: &RequestHead, route: Route) -> Result<SettingsPlan, Failure> {
+        let scope = match route {
+            Route::BucketSettings => Scope::Bucket(route::bucket_name(head)?),
+            _ => Scope::Stream(route::stream_key(head)?),
+        };
+        Parameters::of(head)?;
+        let is_put = head.method() == Method::Put;
+        if is_put {
+            may_change(core.broker(), &scope)?;
+        }
+        negotiate::choose(head, &[JSON])?;
+        if is_put {
+            negotiate::require_type(head, JSON)?;
+        }
+        Ok(SettingsPlan { scope, is_put })
+    }
+
+    /// Puts it under way.
+    pub(super) fn start(self, core: &Rc<Core>, body: &Bytes) -> Flight {
+        let broker = core.broker().clone();
+        if !self.is_put {
+            return Flight::Done(Answer::Reply(reply(&broker, &self.scope)));
+        }
+        let settings = match parse(body) {
+            Ok(settings) => settings,
+            Err(failure) => return Flight::Done(Answer::Failed(failure)),
+        };
+        Flight::task(async move {
+            let put = broker.put_settings(self.scope.clone(), settings).await;
+            Answer::from(put.map(|()| reply(&broker, &self.scope)))
+        })
+    }
+}
+
+fn may_change(broker: &Broker, scope: &Scope) -> Result<(), Failure> {
+    match scope {
+        Scope::Stream(stream) => broker.may_write(stream),
+        Scope::Bucket(bucket) => {
+            let any = StreamName::parse("any").expect("a valid name");
+            broker.may_write(&StreamKey { bucket: bucket.clone(), stream: any })
+        }
+    }
+}
+
+fn parse(body: &[u8]) -> Result<Settings, Failure> {
+    if body.len() > SETTINGS_BYTES_MAX {
+        return Err(Failure::TooLarge { limit: SETTINGS_BYTES_MAX as u64 });
+    }
+    check_json(body).map_err(|detail| Failure::InvalidBody { detail: detail.into() })?;
+    Settings::parse(body)
+}
+
+fn reply(broker: &Broker, scope: &Scope) -> Reply {
+    let (own, effective) = broker.settings(scope);
+    let body = serde_json::json!({ "settings": own.to_json(), "effective": effective.to_json() });
+    Reply::json(200, body.to_string())
+}
