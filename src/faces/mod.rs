@@ -4,3 +4,4 @@
 //! another (`/listen`) is handed over by a function that the assembly registers.
 
 pub mod http;
+pub mod listen;

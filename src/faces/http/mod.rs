@@ -35,6 +35,7 @@ mod ui;
 
 pub use self::alarm::Alarm;
 pub use self::core::{Core, HttpFace};
+pub(crate) use self::reply::encode_failure;
 
 use crate::sys::net::Stream;
 use std::rc::Rc;

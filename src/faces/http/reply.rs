@@ -81,7 +81,7 @@ impl Reply {
 }
 
 /// Appends the reply that tells of a failure.
-pub(super) fn encode_failure(
+pub(crate) fn encode_failure(
     failure: &Failure,
     as_problem: bool,
     out: &mut BytesMut,

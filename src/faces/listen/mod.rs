@@ -1,0 +1,187 @@
+//! The listen face: `/listen` as WebSocket, event stream or long-poll, and the WebSocket of `/x/echo`.
+//!
+//! The HTTP face hands a connection over ([`serve`]); from then on this face owns it. It translates between
+//! the wire and the broker's fan-out and stores nothing: what waits stands in the listener's outbox, bounded.
+//! A connection is one task that never blocks another; an idle one owns no buffer.
+
+mod commands;
+mod conversation;
+mod echo;
+mod longpoll;
+mod request;
+mod socket;
+mod sse;
+mod wire;
+
+use crate::broker::fanout::{Begin, Fault, Listener};
+use crate::faces::http::handoff::{Ending, Handoff, Purpose};
+use crate::faces::http::{Alarm, Core, encode_failure};
+use bytes::BytesMut;
+use http1::{ReplyTo, RequestHead, ResponseWriter};
+use request::{ListenForm, ListenRequest};
+use socket::Socket;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+use types::{Failure, Unavailable};
+use websocket::UpgradeRefused;
+use wire::{Turn, Waits, Wire};
+
+/// How long the other end has to take a refusal.
+const REFUSAL_WAIT: Duration = Duration::from_secs(2);
+
+/// Serves a connection that the HTTP face handed over, to its end.
+pub fn serve(handoff: Handoff) -> Pin<Box<dyn Future<Output = Ending>>> {
+    let Handoff { core, stream, head, leftover, alarm, purpose } = handoff;
+    let wire = Wire::new(stream, leftover);
+    match purpose {
+        Purpose::Echo => Box::pin(open_echo(core, wire, head, alarm)),
+        Purpose::Listen => Box::pin(listen(core, wire, head, alarm)),
+    }
+}
+
+async fn listen(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> Ending {
+    let to = head.reply_to();
+    let request = match ListenRequest::parse(&head, core.limits()) {
+        Ok(request) => request,
+        Err(failure) => return refuse(&core, wire, &alarm, &failure, to).await,
+    };
+    match request.form {
+        ListenForm::WebSocket => match upgrade(core, wire, &head, alarm).await {
+            Ok(socket) => {
+                drop(head);
+                conversation::serve(socket, request).await;
+                Ending::Close
+            }
+            Err(ending) => ending,
+        },
+        ListenForm::Sse => {
+            drop(head);
+            sse::serve(core, wire, alarm, request, to).await
+        }
+        ListenForm::LongPoll => {
+            drop(head);
+            longpoll::serve(core, wire, &alarm, &request, to).await
+        }
+    }
+}
+
+async fn open_echo(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> Ending {
+    match upgrade(core, wire, &head, alarm).await {
+        Ok(socket) => {
+            drop(head);
+            echo::serve(socket).await;
+            Ending::Close
+        }
+        Err(ending) => ending,
+    }
+}
+
+/// Accepts a WebSocket, or answers why not.
+async fn upgrade(core: Rc<Core>, wire: Wire, head: &RequestHead, alarm: Alarm) -> Result<Socket, Ending> {
+    if core.is_draining() {
+        let failure = Failure::Unavailable(Unavailable::Draining);
+        return Err(refuse(&core, wire, &alarm, &failure, head.reply_to()).await);
+    }
+    match socket::check(head) {
+        Ok(upgrade) => Ok(Socket::accept(core, wire, alarm, &upgrade.accept)),
+        Err(refused) => Err(refuse_upgrade(&core, wire, &alarm, refused, head.reply_to()).await),
+    }
+}
+
+async fn refuse_upgrade(
+    core: &Core,
+    mut wire: Wire,
+    alarm: &Alarm,
+    refused: UpgradeRefused,
+    to: ReplyTo,
+) -> Ending {
+    let mut out = BytesMut::new();
+    let to = ReplyTo { keep_alive: false, ..to };
+    let mut writer = ResponseWriter::begin(&mut out, refused.status(), to);
+    writer.date(&core.date());
+    writer.header("Content-Type", "application/json");
+    for (name, value) in refused.headers().iter().filter(|(name, _)| *name != "Connection") {
+        writer.header(name, value);
+    }
+    let body = format!("{{\"type\":\"bad-request\",\"reason\":\"Bad Request\",\"detail\":\"{refused}\"}}");
+    writer.finish_with_body(body.as_bytes()).expect("every header is our own");
+    wire.queue(out.freeze());
+    if wire.flush(alarm, REFUSAL_WAIT).await {
+        wire.close(alarm, REFUSAL_WAIT).await;
+    }
+    Ending::Close
+}
+
+/// Answers a request with a failure; the connection goes on where it may.
+async fn refuse(core: &Core, mut wire: Wire, alarm: &Alarm, failure: &Failure, to: ReplyTo) -> Ending {
+    let mut out = BytesMut::new();
+    let to = ReplyTo { keep_alive: to.keep_alive && !core.is_draining(), ..to };
+    encode_failure(failure, false, &mut out, to, &core.date());
+    wire.queue(out.freeze());
+    give_back(core, wire, alarm, to).await
+}
+
+/// Sends what is queued and gives the connection back, where it goes on.
+async fn give_back(core: &Core, mut wire: Wire, alarm: &Alarm, to: ReplyTo) -> Ending {
+    let stall_max = Duration::from_millis(core.limits().body_timeout_ms);
+    if !wire.flush(alarm, stall_max).await {
+        return Ending::Close;
+    }
+    alarm.off();
+    if to.keep_alive {
+        let (stream, leftover) = wire.into_parts();
+        return Ending::GoOn { stream, leftover };
+    }
+    wire.close(alarm, REFUSAL_WAIT).await;
+    Ending::Close
+}
+
+/// Subscribes to all that was asked for. Each target stands in a request once.
+fn subscribe_all(listener: &Listener, request: &ListenRequest) {
+    for (index, asked) in request.streams.iter().enumerate() {
+        let after = request.places.as_ref().and_then(|places| places.get(index).cloned());
+        let begin = Begin { from: asked.from, after, slow: request.slow, welcome: None };
+        let subscribed = listener.subscribe(asked.target.clone(), begin);
+        assert!(subscribed.is_ok(), "a request names each target once");
+    }
+}
+
+/// Waits until everything that happens from now on reaches the listener. An answer before that could make
+/// its client miss what it does next. Gives why it cannot be, if it cannot.
+async fn wait_until_open(
+    core: &Core,
+    wire: &mut Wire,
+    alarm: &Alarm,
+    listener: &Listener,
+) -> Result<(), Unopened> {
+    alarm.off();
+    let outbox = listener.outbox();
+    while !listener.all_open() {
+        let draining = Some(&**core.broker().link());
+        match wire.turn(alarm, Waits { changed: Some(outbox.changed()), draining, receives: false }).await {
+            Turn::Draining => return Err(Unopened::Failed(Failure::Unavailable(Unavailable::Draining))),
+            Turn::Ended => return Err(Unopened::Ended),
+            _ => {}
+        }
+        if let Some(fault) = outbox.fault() {
+            return Err(Unopened::Failed(failure_of(&fault)));
+        }
+    }
+    Ok(())
+}
+
+/// Why a listener did not come to be.
+enum Unopened {
+    Failed(Failure),
+    /// The client went away.
+    Ended,
+}
+
+fn failure_of(fault: &Fault) -> Failure {
+    match fault {
+        Fault::Failed(failure) => failure.clone(),
+        Fault::TooManyBehind => Failure::Unavailable(Unavailable::Overloaded),
+    }
+}
