@@ -11,7 +11,7 @@ use sim::scenario::{Broken, Outcome, Tally, crash, determinism, exhaustive, fail
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "\
@@ -22,12 +22,15 @@ sim fail-nth [--scenarios 30] [--seed S]     operation N fails, for every N
 sim rot [--cases 20000] [--seed S]           damage in every kind of file
 sim sabotage [--seconds 30] [--only NAME]    every rule left out is noticed
 sim determinism [--seeds 100] [--seed S]     one seed twice, the same bytes
-    [--jobs J]                               threads, 2 unless said";
+    [--jobs J] [--failures F]                threads (2), failures after which it stops (1)";
 
 thread_local! {
     /// What this thread runs, for the message of a panic.
     static RUNNING: Cell<(&'static str, u64, u64)> = const { Cell::new(("", 0, 0)) };
 }
+
+/// Failures after which a scenario stops.
+static FAILURES_MAX: AtomicU64 = AtomicU64::new(1);
 
 /// The words of the command line.
 struct Words {
@@ -40,8 +43,7 @@ impl Words {
         let Some(text) = self.options.get(name) else {
             return Ok(default);
         };
-        text.parse()
-            .map_err(|_| format!("--{name} takes a number, not {text:?}"))
+        text.parse().map_err(|_| format!("--{name} takes a number, not {text:?}"))
     }
 }
 
@@ -64,18 +66,13 @@ fn main() -> ExitCode {
 }
 
 fn words() -> Result<Words, String> {
-    let mut words = Words {
-        command: "replay".to_owned(),
-        options: BTreeMap::new(),
-    };
+    let mut words = Words { command: "replay".to_owned(), options: BTreeMap::new() };
     let mut args = std::env::args().skip(1).peekable();
     if let Some(first) = args.next_if(|word| !word.starts_with("--")) {
         words.command = first;
     }
     while let Some(word) = args.next() {
-        let name = word
-            .strip_prefix("--")
-            .ok_or_else(|| format!("unexpected {word:?}"))?;
+        let name = word.strip_prefix("--").ok_or_else(|| format!("unexpected {word:?}"))?;
         let value = args.next().ok_or_else(|| format!("--{name} needs a value"))?;
         words.options.insert(name.to_owned(), value);
     }
@@ -85,19 +82,16 @@ fn words() -> Result<Words, String> {
 fn run(words: &Words) -> Result<bool, String> {
     let seed = words.number("seed", 1)?;
     let jobs = words.number("jobs", 2)?.max(1);
+    FAILURES_MAX.store(words.number("failures", 1)?, Ordering::Relaxed);
     match words.command.as_str() {
         "replay" if words.options.contains_key("seed") => replay(words, seed),
         "crash" => {
             let goal = words.number("points", 200_000)?;
-            Ok(many("crash", seed, jobs, goal, |seed| {
-                crash::run(seed, engine::Sabotage::None, false)
-            }))
+            Ok(many("crash", seed, jobs, goal, |seed| crash::run(seed, engine::Sabotage::None, false)))
         }
         "rot" => {
             let goal = words.number("cases", 20_000)?;
-            Ok(many("rot", seed, jobs, goal, |seed| {
-                rot::run(seed, engine::Sabotage::None, false)
-            }))
+            Ok(many("rot", seed, jobs, goal, |seed| rot::run(seed, engine::Sabotage::None, false)))
         }
         "exhaustive" => Ok(all_words(words.number("letters", 3)? as usize, jobs)),
         "fail-nth" => Ok(all_faults(seed, words.number("scenarios", 30)?, jobs)),
@@ -166,19 +160,20 @@ fn on_threads(
 ) -> bool {
     let started = Instant::now();
     let next = AtomicU64::new(first);
-    let failed = AtomicBool::new(false);
+    let failures_max = FAILURES_MAX.load(Ordering::Relaxed);
+    let failed = AtomicU64::new(0);
     let thread = || {
         let mut total = Tally::default();
         let mut said = Instant::now();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if failed.load(Ordering::Relaxed) || !more(number) {
+            if failed.load(Ordering::Relaxed) >= failures_max || !more(number) {
                 return total;
             }
             match work(number) {
                 Ok(tally) => total += tally,
                 Err((case, broken)) => {
-                    failed.store(true, Ordering::Relaxed);
+                    failed.fetch_add(1, Ordering::Relaxed);
                     println!("BROKEN {kind} {case}: {}", broken.violation);
                 }
             }
@@ -195,24 +190,15 @@ fn on_threads(
             total += thread.join().unwrap_or_default();
         }
     });
-    let sound = !failed.load(Ordering::Relaxed);
-    println!(
-        "{} {}",
-        summary(kind, sound, &total),
-        timing(started, total.points)
-    );
+    let sound = failed.load(Ordering::Relaxed) == 0;
+    println!("{} {}", summary(kind, sound, &total), timing(started, total.points));
     sound
 }
 
 fn all_words(letters: usize, jobs: u64) -> bool {
     let words = exhaustive::words(letters);
     let bases = [exhaustive::Base::Fresh, exhaustive::Base::NearlyFull];
-    let case = |at: u64| {
-        (
-            bases[at as usize % bases.len()],
-            &words[at as usize / bases.len()],
-        )
-    };
+    let case = |at: u64| (bases[at as usize % bases.len()], &words[at as usize / bases.len()]);
     let count = (words.len() * bases.len()) as u64;
     on_threads(
         "exhaustive",
@@ -237,10 +223,7 @@ fn all_faults(first: u64, scenarios: u64, jobs: u64) -> bool {
         jobs,
         |at| at < count,
         |at| {
-            let (seed, fault) = (
-                first + at / faults.len() as u64,
-                faults[at as usize % faults.len()],
-            );
+            let (seed, fault) = (first + at / faults.len() as u64, faults[at as usize % faults.len()]);
             RUNNING.set(("fail-nth", seed, at));
             let outcome = fail_nth::run(seed, fault, engine::Sabotage::None);
             outcome.map_err(|(number, broken)| (format!("SEED={seed} {fault:?} N={number}"), broken))
@@ -252,10 +235,8 @@ fn all_sabotage(words: &Words, seconds: u64) -> bool {
     let mut caught = 0;
     let only = words.options.get("only").map(|name| name.to_lowercase());
     let wanted = |name: &str| only.as_ref().is_none_or(|only| name.to_lowercase() == *only);
-    let chosen: Vec<_> = sabotage::ALL
-        .into_iter()
-        .filter(|sabotage| wanted(&format!("{sabotage:?}")))
-        .collect();
+    let chosen: Vec<_> =
+        sabotage::ALL.into_iter().filter(|sabotage| wanted(&format!("{sabotage:?}"))).collect();
     for &sabotage in &chosen {
         let started = Instant::now();
         let mut found = None;
@@ -273,10 +254,7 @@ fn all_sabotage(words: &Words, seconds: u64) -> bool {
         match found {
             Some(what) => {
                 caught += 1;
-                println!(
-                    "caught  {sabotage:?} after {spent:.2} s, SEED={}, by {what}",
-                    seed - 1
-                );
+                println!("caught  {sabotage:?} after {spent:.2} s, SEED={}, by {what}", seed - 1);
             }
             None => println!("MISSED  {sabotage:?} in {spent:.0} s, {} seeds", seed - 1),
         }
@@ -303,24 +281,9 @@ fn twice(first: u64, seeds: u64) -> bool {
 }
 
 fn summary(kind: &str, sound: bool, total: &Tally) -> String {
-    let verdict = if sound {
-        "0 laws broken"
-    } else {
-        "A LAW WAS BROKEN"
-    };
-    let Tally {
-        runs,
-        points,
-        lives,
-        acked,
-        seen,
-        unknown,
-        faults,
-        gaps,
-        refusals,
-        harmless,
-        hash: _,
-    } = total;
+    let verdict = if sound { "0 laws broken" } else { "A LAW WAS BROKEN" };
+    let Tally { runs, points, lives, acked, seen, unknown, faults, gaps, refusals, harmless, hash: _ } =
+        total;
     format!(
         "{kind}: {verdict}; {points} points in {runs} runs, {lives} lives, {acked} appends acknowledged, \
          {seen} events seen, {unknown} unknown, {faults} faults, {gaps} gaps told, {refusals} refusals, \

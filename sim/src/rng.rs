@@ -96,14 +96,7 @@ mod tests {
         let mut rng = Rng::new(42);
         let drawn: Vec<u64> = (0..3).map(|_| rng.next_u64()).collect();
         // Reference values of SplitMix64 for this seed.
-        assert_eq!(
-            drawn,
-            [
-                0xbdd7_3226_2feb_6e95,
-                0x28ef_e333_b266_f103,
-                0x4752_6757_130f_9f52
-            ]
-        );
+        assert_eq!(drawn, [0xbdd7_3226_2feb_6e95, 0x28ef_e333_b266_f103, 0x4752_6757_130f_9f52]);
     }
 
     #[test]

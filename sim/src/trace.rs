@@ -17,21 +17,14 @@ pub struct Trace {
 
 impl Default for Trace {
     fn default() -> Self {
-        Trace {
-            hash: 0xcbf2_9ce4_8422_2325,
-            count: 0,
-            lines: None,
-        }
+        Trace { hash: 0xcbf2_9ce4_8422_2325, count: 0, lines: None }
     }
 }
 
 impl Trace {
     /// A trace that also keeps every line as text.
     pub fn readable() -> Self {
-        Trace {
-            lines: Some(Vec::new()),
-            ..Trace::default()
-        }
+        Trace { lines: Some(Vec::new()), ..Trace::default() }
     }
 
     /// Takes one thing that happened.
@@ -51,9 +44,7 @@ impl Trace {
         let mut chunks = bytes.chunks_exact(8);
         for chunk in &mut chunks {
             let word = u64::from_le_bytes(chunk.try_into().expect("chunks have eight bytes"));
-            self.hash = (self.hash ^ word)
-                .wrapping_mul(0x0000_0100_0000_01b3)
-                .rotate_left(23);
+            self.hash = (self.hash ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23);
         }
         for &byte in chunks.remainder() {
             self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -59,12 +59,7 @@ impl Mix {
 
     /// Appends and nothing that removes an event.
     pub fn appends() -> Self {
-        Mix {
-            delete: 0,
-            trim: 0,
-            append_memory: 0,
-            ..Mix::everything()
-        }
+        Mix { delete: 0, trim: 0, append_memory: 0, ..Mix::everything() }
     }
 
     fn weights(&self) -> [u64; 10] {
@@ -100,11 +95,7 @@ impl Workload {
     /// A workload over `stream_count` streams of two buckets.
     pub fn new(mut rng: Rng, mix: Mix, stream_count: usize) -> Self {
         let name = |at: usize| {
-            if at.is_multiple_of(3) {
-                format!("deep/er/{at}")
-            } else {
-                format!("s{at}")
-            }
+            if at.is_multiple_of(3) { format!("deep/er/{at}") } else { format!("s{at}") }
         };
         let stream = |at: usize| StreamKey::parse(["one", "two"][at % 2], &name(at)).expect("a valid name");
         let rng = rng.fork();
@@ -138,10 +129,7 @@ impl Workload {
     /// Where the next answer goes.
     pub fn next_to(&mut self, core: CoreId) -> ReplyTo {
         self.requests += 1;
-        ReplyTo {
-            core,
-            request: self.requests,
-        }
+        ReplyTo { core, request: self.requests }
     }
 
     /// The next command of a client on `core`.
@@ -156,25 +144,15 @@ impl Workload {
             2 => self.conditional(core, stream, history),
             3 => self.keyed(core, stream),
             4 => match self.append(core, stream, 1) {
-                Command::Append(append) => Command::Append(Append {
-                    ack: AckLevel::Memory,
-                    ..append
-                }),
+                Command::Append(append) => Command::Append(Append { ack: AckLevel::Memory, ..append }),
                 other => other,
             },
             5 => self.read(core, stream, now, history),
             6 => self.watch(core, stream),
-            7 => Command::Delete {
-                to: self.next_to(core),
-                stream,
-            },
+            7 => Command::Delete { to: self.next_to(core), stream },
             8 => {
                 let before = SeqNum(self.rng.below(history.tail_of(&stream).0 + 3));
-                Command::Trim {
-                    to: self.next_to(core),
-                    stream,
-                    before,
-                }
+                Command::Trim { to: self.next_to(core), stream, before }
             }
             _ => self.look(core, stream),
         }
@@ -186,24 +164,13 @@ impl Workload {
         let share = BODY_BYTES_MAX / count;
         let drafts = (0..count).map(|_| self.draft(share, large)).collect();
         let (to, ack) = (self.next_to(core), AckLevel::Fsync);
-        Command::Append(Append {
-            to,
-            stream,
-            drafts,
-            expect: None,
-            idempotency: None,
-            ack,
-        })
+        Command::Append(Append { to, stream, drafts, expect: None, idempotency: None, ack })
     }
 
     fn draft(&mut self, bytes_max: usize, large: bool) -> EventDraft {
         self.events += 1;
         let room = bytes_max.saturating_sub(40).max(1);
-        let fill = if large {
-            room / 2 + self.rng.index(room / 2 + 1)
-        } else {
-            self.rng.index(60.min(room))
-        };
+        let fill = if large { room / 2 + self.rng.index(room / 2 + 1) } else { self.rng.index(60.min(room)) };
         let text = format!("{{\"n\":{},\"x\":\"{:x<fill$}\"}}", self.events, "");
         let payload = Bytes::from(text);
         let mut draft = match self.rng.below(4) {
@@ -214,30 +181,20 @@ impl Workload {
             draft.parent = Some(Bytes::from_static(b"one/s1/1"));
         }
         if self.rng.chance(1, 5) {
-            draft.traceparent = Some(Bytes::from_static(
-                b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            ));
+            draft.traceparent =
+                Some(Bytes::from_static(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
         }
         draft
     }
 
     fn conditional(&mut self, core: CoreId, stream: StreamKey, history: &History) -> Command {
         let known = history.tail_of(&stream);
-        let last = if self.rng.chance(3, 4) {
-            known
-        } else {
-            SeqNum(self.rng.below(known.0 + 3))
-        };
-        let on_mismatch = if self.rng.coin() {
-            OnMismatch::PreconditionFailed
-        } else {
-            OnMismatch::Conflict
-        };
+        let last = if self.rng.chance(3, 4) { known } else { SeqNum(self.rng.below(known.0 + 3)) };
+        let on_mismatch = if self.rng.coin() { OnMismatch::PreconditionFailed } else { OnMismatch::Conflict };
         match self.append(core, stream, 1) {
-            Command::Append(append) => Command::Append(Append {
-                expect: Some(Expect { last, on_mismatch }),
-                ..append
-            }),
+            Command::Append(append) => {
+                Command::Append(Append { expect: Some(Expect { last, on_mismatch }), ..append })
+            }
             other => other,
         }
     }
@@ -252,18 +209,10 @@ impl Workload {
             return Command::Append(Append { to, ..append });
         }
         let count = 1 + self.rng.index(3);
-        let Command::Append(append) = self.append(core, stream, count) else {
-            unreachable!("an append")
-        };
+        let Command::Append(append) = self.append(core, stream, count) else { unreachable!("an append") };
         self.keys += 1;
         let key = Bytes::from(format!("key-{}", self.keys));
-        let append = Append {
-            idempotency: Some(Idempotency {
-                key,
-                digest: self.rng.next_u64(),
-            }),
-            ..append
-        };
+        let append = Append { idempotency: Some(Idempotency { key, digest: self.rng.next_u64() }), ..append };
         if self.keyed.len() == RETRIES_MAX {
             self.keyed.remove(0);
         }
@@ -273,11 +222,8 @@ impl Workload {
 
     /// The same key with another body.
     fn another_body(&mut self, mut append: Append, to: ReplyTo) -> Command {
-        let idempotency = append
-            .idempotency
-            .as_mut()
-            .expect("it was kept because it has a key");
-        idempotency.digest ^= 1;
+        let idempotency = append.idempotency.as_mut().expect("it was kept because it has a key");
+        idempotency.digest = self.rng.next_u64();
         append.drafts = vec![self.draft(BODY_BYTES_MAX, false)];
         Command::Append(Append { to, ..append })
     }
@@ -292,13 +238,7 @@ impl Workload {
         };
         let limit = 1 + self.rng.index(12);
         let bytes_max = *self.rng.pick(&[1, 300, 4096]);
-        Command::Read(Read {
-            to: self.next_to(core),
-            stream,
-            from,
-            limit,
-            bytes_max,
-        })
+        Command::Read(Read { to: self.next_to(core), stream, from, limit, bytes_max })
     }
 
     fn watch(&mut self, core: CoreId, stream: StreamKey) -> Command {
@@ -325,26 +265,15 @@ impl Workload {
     fn look(&mut self, core: CoreId, stream: StreamKey) -> Command {
         let to = self.next_to(core);
         match self.rng.below(6) {
-            0 => Command::ListBuckets {
-                to,
-                page: self.page(),
-            },
+            0 => Command::ListBuckets { to, page: self.page() },
             1 | 2 => {
                 let bucket =
                     BucketName::parse(["one", "two", "none"][self.rng.index(3)]).expect("a valid name");
-                Command::ListStreams {
-                    to,
-                    bucket,
-                    page: self.page(),
-                }
+                Command::ListStreams { to, bucket, page: self.page() }
             }
             3 => {
                 let (events, bytes) = (self.rng.below(6) as u32, self.rng.below(4096) as u32);
-                Command::SetTail {
-                    stream,
-                    events,
-                    bytes,
-                }
+                Command::SetTail { stream, events, bytes }
             }
             4 => Command::Stats { to },
             _ => Command::Describe { to, stream },
@@ -354,17 +283,9 @@ impl Workload {
     fn page(&mut self) -> ListPage {
         let whole = self.rng.coin();
         let mut pick = |texts: &[&str]| {
-            if whole {
-                String::new()
-            } else {
-                (*self.rng.pick(texts)).to_owned()
-            }
+            if whole { String::new() } else { (*self.rng.pick(texts)).to_owned() }
         };
         let (prefix, after) = (pick(&["", "s", "deep/", "o"]), pick(&["", "s1", "one", "zzz"]));
-        ListPage {
-            prefix,
-            after,
-            limit: if whole { 16 } else { 1 + self.rng.index(4) },
-        }
+        ListPage { prefix, after, limit: if whole { 16 } else { 1 + self.rng.index(4) } }
     }
 }

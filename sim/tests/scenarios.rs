@@ -10,10 +10,7 @@ fn no_crash_loses_resurrects_or_unsees_an_event() {
     let total = crash::run_many(1, 300, |_, _| ()).unwrap_or_else(|(seed, broken)| {
         panic!("SEED={seed}: {}", broken.violation);
     });
-    assert!(
-        total.acked > 1000 && total.unknown > 50,
-        "the runs do something: {total:?}"
-    );
+    assert!(total.acked > 1000 && total.unknown > 50, "the runs do something: {total:?}");
 }
 
 #[test]
@@ -44,10 +41,7 @@ fn damage_is_never_silent() {
         total += rot::run(seed, Sabotage::None, false)
             .unwrap_or_else(|broken| panic!("SEED={seed}: {}", broken.violation));
     }
-    assert!(
-        total.gaps > 0 && total.refusals > 0 && total.harmless > 0,
-        "every outcome is met: {total:?}"
-    );
+    assert!(total.gaps > 0 && total.refusals > 0 && total.harmless > 0, "every outcome is met: {total:?}");
 }
 
 #[test]

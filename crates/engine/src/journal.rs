@@ -114,6 +114,13 @@ impl Journal {
         Some(GroupPlace { slot, generation: self.generation_max, offset: 0 })
     }
 
+    /// Whether a group of `len` bytes (padded) finds room, now or in a file that can still be prepared.
+    pub(crate) fn has_room(&self, len: u64) -> bool {
+        let in_current = self.current.is_some_and(|(_, _, offset)| offset + len <= self.file_bytes);
+        let ready = |state: &SlotState| matches!(state, SlotState::Free | SlotState::Preparing { .. });
+        in_current || self.slots.iter().any(ready) || self.slots.len() < self.slots_max
+    }
+
     /// Builds the next group at `place`, whose length the caller has reserved there; gives its parts and
     /// its number. The journal moves on.
     pub(crate) fn build(

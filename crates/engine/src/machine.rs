@@ -186,20 +186,24 @@ impl Engine {
     /// The shell has handed in all commands that were there: starts the next group commit and takes one
     /// slice of background work.
     pub fn handle_turn(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Failed | Phase::Stopped) {
+        if self.phase == Phase::Failed {
             return;
         }
-        self.resume_waiting(now, out);
-        self.start_commit(out);
-        self.write_idle_marker(now, out);
-        self.step_lists(out);
-        self.prepare_slot(out);
+        if self.phase == Phase::Stopped {
+            // A listing that was under way is answered all the same.
+            return self.step_lists(out);
+        }
         if self.full_retry_at.is_some_and(|at| at <= now) {
             self.full_retry_at = None;
             if !self.wants_room() {
                 self.handle_background_success(out);
             }
         }
+        self.resume_waiting(now, out);
+        self.start_commit(out);
+        self.write_idle_marker(now, out);
+        self.step_lists(out);
+        self.prepare_slot(out);
         if self.full_retry_at.is_none() {
             self.step_checkpoint(out);
             self.step_merge(out);
@@ -272,7 +276,11 @@ impl Engine {
         let durable = self.journal.durable;
         ShardMark {
             durable,
-            replay_from: if sealed { durable + 1 } else { self.journal.replay_from },
+            replay_from: if sealed && !self.has_dirty_partitions() {
+                durable + 1
+            } else {
+                self.journal.replay_from
+            },
             slots: self.journal.prepared_count(),
         }
     }

@@ -6,14 +6,14 @@
 
 use crate::cache::SegmentKey;
 use crate::command::{Effect, Gap, GapCause, Read, ReadFrom, ReadReply, Reply};
-use crate::disk::{DiskDone, DiskOp, DiskResult, FileId, Urgency};
+use crate::disk::{DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency};
 use crate::machine::{Engine, OpPurpose};
 use crate::stream::StreamSlot;
 use bytes::Bytes;
 use commitlog::{ChunkAddress, Footer, FooterRebuild, Run, chunk_records, decode_footer};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use types::{Epoch, Record, SeqNum, StreamKey, Timestamp};
+use types::{Epoch, Failure, Record, SeqNum, StreamKey, Timestamp, Unavailable};
 
 /// Most bytes of neighbouring chunks that one disk read fetches.
 const READ_AHEAD_BYTES: u64 = 1 << 20;
@@ -57,6 +57,8 @@ enum Wait {
 /// What to do next for a job.
 enum Next {
     Finish,
+    /// The stream was deleted meanwhile: the read is answered as if it came now.
+    Restart,
     Disk(DiskOp, Wait),
     Again,
 }
@@ -97,6 +99,10 @@ impl Engine {
                     self.finish_read(job, out);
                     return self.start_queued(out);
                 }
+                Next::Restart => {
+                    self.start_read(job.read, out);
+                    return self.start_queued(out);
+                }
                 Next::Disk(work, wait) => {
                     let footer = matches!(wait, Wait::Footer(_) | Wait::Rebuild(..));
                     job.wait = wait;
@@ -125,10 +131,11 @@ impl Engine {
     fn step_read(&mut self, job: &mut ReadJob) -> Next {
         let stream = match self.catalog.slot(job.slot.0) {
             Some(stream) if stream.key == job.read.stream && stream.epoch == job.epoch => stream,
-            _ => return Next::Finish,
+            _ => return Next::Restart,
         };
         if job.next < stream.first {
-            if job.asked {
+            // A trim may have come between two events of this reply.
+            if job.asked || !job.records.is_empty() {
                 job.tell_gap(stream.first, GapCause::Trimmed);
             }
             job.next = stream.first;
@@ -235,6 +242,9 @@ impl Engine {
 
     pub(crate) fn handle_footer_read(&mut self, id: u64, result: DiskResult, out: &mut Vec<Effect>) {
         self.reads.in_flight -= 1;
+        if is_passing(&result) {
+            return self.refuse_read(id, out);
+        }
         let job = self.reads.jobs.get_mut(&id).expect("a read belongs to a job");
         let partition = self.catalog.slot(job.slot.0).map(|stream| stream.partition);
         let wait = std::mem::replace(&mut job.wait, Wait::Nothing);
@@ -246,6 +256,14 @@ impl Engine {
             }
             Wait::Nothing | Wait::Chunks(..) => unreachable!("a footer was waited for"),
         }
+    }
+
+    /// No descriptor is left: nothing is damaged, the reader comes again.
+    fn refuse_read(&mut self, id: u64, out: &mut Vec<Effect>) {
+        let job = self.reads.jobs.remove(&id).expect("a read belongs to a job");
+        let reply = Reply::Failed(Failure::Unavailable(Unavailable::Overloaded));
+        out.push(Effect::Reply { to: job.read.to, reply });
+        self.start_queued(out);
     }
 
     fn take_footer(&mut self, id: u64, key: SegmentKey, result: DiskResult, out: &mut Vec<Effect>) {
@@ -296,6 +314,9 @@ impl Engine {
 
     pub(crate) fn handle_chunk_read(&mut self, id: u64, result: DiskResult, out: &mut Vec<Effect>) {
         self.reads.in_flight -= 1;
+        if is_passing(&result) {
+            return self.refuse_read(id, out);
+        }
         let mut job = self.reads.jobs.remove(&id).expect("a read belongs to a job");
         let Wait::Chunks(ordinal, runs) = std::mem::replace(&mut job.wait, Wait::Nothing) else {
             unreachable!("chunks were waited for")
@@ -394,6 +415,11 @@ impl Engine {
     }
 }
 
+/// Whether an operation failed for a reason that says nothing of the file.
+fn is_passing(result: &DiskResult) -> bool {
+    matches!(result, Err(error) if error.kind == DiskErrorKind::TooManyFiles)
+}
+
 fn runs_of<'a>(footer: &'a Footer, key: &StreamKey, epoch: Epoch) -> &'a [Run] {
     footer.stream(key, epoch).map_or(&[], |stream| &stream.runs)
 }
@@ -406,10 +432,8 @@ impl ReadJob {
 
     /// Whether everything in `run` lies before the job's place.
     fn is_before(&self, run: &Run) -> bool {
-        match self.time_floor {
-            Some(floor) => run.last_time < floor,
-            None => run.last_seq < self.next,
-        }
+        // What was trimmed lies before, however new it is.
+        run.last_seq < self.next || self.time_floor.is_some_and(|floor| run.last_time < floor)
     }
 
     /// Neighbouring chunks that this job will want, fetched by one read.

@@ -161,6 +161,8 @@ impl JournalLoad {
             Ok(DiskDone::Bytes(bytes)) if !bytes.is_empty() => reading.take(&bytes),
             // The file is shorter than its directory entry said.
             Ok(_) => reading.len = at,
+            // It says nothing of the file: to go on would take sound data for damaged.
+            Err(error) if error.kind == DiskErrorKind::TooManyFiles => return self.refuse(error),
             Err(_) if at >= reading.careful_until => {
                 reading.careful_until = (at + PIECE_BYTES).min(reading.len);
             }

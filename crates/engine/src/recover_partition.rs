@@ -45,6 +45,8 @@ pub(crate) struct PartitionLoad {
     listed: Vec<ListedFile>,
     manifests: [Bytes; 2],
     wanted: VecDeque<Wanted>,
+    /// No manifest can be read: a damaged segment is still the best there is.
+    keep_damaged: bool,
     loaded: LoadedPartition,
 }
 
@@ -68,6 +70,7 @@ enum Stage {
     Header(Wanted, FormatError),
     Footer(Wanted, Trailer),
     Rebuild(Wanted, Option<Trailer>, SegmentMeta, Box<FooterRebuild>),
+    Verify(Wanted, Trailer, Footer, Box<FooterRebuild>),
 }
 
 /// What a load wants next.
@@ -89,6 +92,7 @@ impl PartitionLoad {
             listed: Vec::new(),
             manifests: [Bytes::new(), Bytes::new()],
             wanted: VecDeque::new(),
+            keep_damaged: false,
             loaded: LoadedPartition::default(),
         };
         (load, DiskOp::List { dir: DirId::Partition(id) })
@@ -96,6 +100,12 @@ impl PartitionLoad {
 
     /// The operation that was asked for is done.
     pub(crate) fn handle_disk(&mut self, result: DiskResult) -> LoadStep {
+        if let Err(error) = &result
+            && error.kind == DiskErrorKind::TooManyFiles
+        {
+            // It says nothing of the file: to go on would take sound data for damaged.
+            return self.refuse_io("opening the files", *error);
+        }
         match std::mem::replace(&mut self.stage, Stage::Clean) {
             Stage::List => self.after_list(result),
             Stage::MakeDir => match result {
@@ -115,6 +125,13 @@ impl PartitionLoad {
             Stage::Trailer(wanted) => self.after_trailer(wanted, result),
             Stage::Header(wanted, error) => self.after_header(wanted, &error, result),
             Stage::Footer(wanted, trailer) => self.after_footer(wanted, trailer, result),
+            Stage::Verify(wanted, trailer, footer, mut rebuild) => {
+                match result {
+                    Ok(DiskDone::Bytes(bytes)) => rebuild.handle_read(&bytes),
+                    _ => rebuild.handle_unreadable(),
+                }
+                self.verify(wanted, trailer, footer, rebuild)
+            }
             Stage::Rebuild(wanted, trailer, meta, rebuild) => {
                 self.after_rebuild(wanted, trailer, meta, rebuild, result)
             }
@@ -201,6 +218,7 @@ impl PartitionLoad {
             ManifestChoice::Damaged { slot0, slot1 } => {
                 let why = slot0.or(slot1).map_or_else(String::new, |error| error.to_string());
                 self.notice(format!("no manifest can be read ({why}); rebuilding it from the segments"));
+                self.keep_damaged = true;
                 (None, false)
             }
         };
@@ -326,13 +344,49 @@ impl PartitionLoad {
         if let Ok(DiskDone::Bytes(bytes)) = &result
             && let Ok(footer) = decode_footer(bytes, &trailer)
         {
+            if wanted.entry.is_none() && !self.keep_damaged {
+                // Its end is on disk; whether all of it is, only reading it tells.
+                let rebuild = Box::new(FooterRebuild::new(trailer.meta, wanted.len, Some(&trailer)));
+                return self.verify(wanted, trailer, footer, rebuild);
+            }
             let file = SegmentFile::new(trailer);
             self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false });
             return self.load_next();
         }
+        if wanted.entry.is_none() && !self.keep_damaged {
+            let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
+            self.notice(format!("segment {} was never finished and is removed", wanted.ordinal));
+            self.todo.push_back(DiskOp::Remove { file });
+            return self.clean_or_load();
+        }
         self.notice(format!("the index of segment {} is damaged and was rebuilt", wanted.ordinal));
         let rebuild = Box::new(FooterRebuild::new(trailer.meta, wanted.len, Some(&trailer)));
         self.rebuild(wanted, Some(trailer), trailer.meta, rebuild)
+    }
+
+    /// Reads a segment that no manifest names from end to end. Its flush may never have happened: then the
+    /// journal still holds what it would hold, and it is removed unless it is whole.
+    fn verify(
+        &mut self,
+        wanted: Wanted,
+        trailer: Trailer,
+        footer: Footer,
+        rebuild: Box<FooterRebuild>,
+    ) -> LoadStep {
+        let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
+        if let Some(range) = rebuild.wanted() {
+            self.stage = Stage::Verify(wanted, trailer, footer, rebuild);
+            return LoadStep::Disk(DiskOp::Read { file, offset: range.offset, len: range.len });
+        }
+        let (_, damaged) = rebuild.finish();
+        if damaged.is_empty() {
+            let file = SegmentFile::new(trailer);
+            self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false });
+            return self.load_next();
+        }
+        self.notice(format!("segment {} was never finished and is removed", wanted.ordinal));
+        self.todo.push_back(DiskOp::Remove { file });
+        self.clean_or_load()
     }
 
     fn rebuild(

@@ -262,6 +262,11 @@ impl Recovery {
             engine.begin_fold(out);
             return self.after_engine(now, out);
         }
+        if engine.has_no_room_for_fence() {
+            self.stage = Stage::Folding;
+            engine.begin_checkpoint(out);
+            return self.after_engine(now, out);
+        }
         self.prepare_or_report(out);
     }
 

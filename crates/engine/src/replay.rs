@@ -187,11 +187,14 @@ impl Engine {
     /// The journal of a shard whose former groups belong to another layout: all of its files are free, and
     /// numbers and generations go on above everything that was ever written there.
     pub(crate) fn journal_of_new_layout(&mut self, scans: &[(u16, FileScan)], lengths: &[(u16, u64)]) {
-        let headers = || scans.iter().flat_map(|(_, scan)| &scan.groups).map(|group| &group.header);
-        let next_number = headers().map(|header| header.number).max().unwrap_or(0) + 1;
+        let groups = || scans.iter().flat_map(|(_, scan)| &scan.groups);
+        let headers = || groups().map(|group| &group.header);
+        let last = groups().max_by_key(|group| (group.header.number, group.header.epoch));
+        let next_number = last.map_or(0, |group| group.header.number) + 1;
         let tail = JournalTail {
             next_number,
-            previous_checksum: 0,
+            // While the group before is there, the next recovery expects the chain to go on from it.
+            previous_checksum: last.map_or(0, |group| group.checksum),
             records_before: 0,
             position: None,
             generation_max: headers().map(|header| header.generation).max().unwrap_or(0),
@@ -206,6 +209,11 @@ impl Engine {
         if self.has_dirty_partitions() {
             self.begin_fold_checkpoint(out);
         }
+    }
+
+    /// Whether the fence finds no room: lives that ended early have filled the ring.
+    pub(crate) fn has_no_room_for_fence(&self) -> bool {
+        !self.journal.has_room(crate::journal::Journal::padded_len(self.open.bytes))
     }
 
     /// One slice of folding.

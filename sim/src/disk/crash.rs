@@ -45,10 +45,7 @@ impl Disk {
     /// The process, or the power, goes. Nothing is in flight afterwards.
     pub fn crash(&mut self, crash: Crash) {
         let mut rng = self.rng.fork();
-        self.trace.note(format_args!(
-            "crash {crash:?} with {} in flight",
-            self.pending.len()
-        ));
+        self.trace.note(format_args!("crash {crash:?} with {} in flight", self.pending.len()));
         let mut pending = std::mem::take(&mut self.pending);
         rng.shuffle(&mut pending);
         for operation in pending {
@@ -64,16 +61,10 @@ impl Disk {
     /// What a power cut would decide about now.
     pub fn at_stake(&self) -> Stake {
         let cached: usize = self.inodes.iter().map(|inode| inode.cached().len()).sum();
-        let writes = self
-            .pending
-            .iter()
-            .filter(|pending| matches!(pending.work, DiskOp::Write { .. }))
-            .count();
+        let writes =
+            self.pending.iter().filter(|pending| matches!(pending.work, DiskOp::Write { .. })).count();
         let count = self.names.unsynced().len() + cached + self.pending.len();
-        Stake {
-            count,
-            writes: cached + writes,
-        }
+        Stake { count, writes: cached + writes }
     }
 
     /// The power goes and each thing at stake meets the fate that it is told, in the order of
@@ -99,21 +90,14 @@ impl Disk {
         }
         // What was in flight has met its fate already, so whatever is there now stays.
         self.names.cut_power(|_| true);
-        self.inodes
-            .iter_mut()
-            .for_each(|inode| inode.cut_power(|_| Fate::Kept, |_| ()));
+        self.inodes.iter_mut().for_each(|inode| inode.cut_power(|_| Fate::Kept, |_| ()));
     }
 
     /// Everything that was written becomes durable, as after an orderly shutdown of the machine.
     pub fn settle(&mut self) {
-        assert!(
-            self.pending.is_empty(),
-            "an orderly shutdown waits for what is in flight"
-        );
+        assert!(self.pending.is_empty(), "an orderly shutdown waits for what is in flight");
         self.names.cut_power(|_| true);
-        self.inodes
-            .iter_mut()
-            .for_each(|inode| inode.cut_power(|_| Fate::Kept, |_| ()));
+        self.inodes.iter_mut().for_each(|inode| inode.cut_power(|_| Fate::Kept, |_| ()));
     }
 
     fn cut_power(&mut self, rng: &mut Rng) {
@@ -174,11 +158,7 @@ impl Disk {
             };
             if survives {
                 let from = sector * SECTOR_BYTES;
-                inode.write(
-                    tick,
-                    *offset as usize + from,
-                    bytes.slice(from..from + SECTOR_BYTES),
-                );
+                inode.write(tick, *offset as usize + from, bytes.slice(from..from + SECTOR_BYTES));
             }
         }
     }

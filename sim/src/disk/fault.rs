@@ -46,18 +46,12 @@ impl OpFault {
         match self {
             OpFault::Io => true,
             OpFault::NoSpace => {
-                matches!(
-                    work,
-                    DiskOp::Write { .. } | DiskOp::Create { .. } | DiskOp::MakeDir { .. }
-                )
+                matches!(work, DiskOp::Write { .. } | DiskOp::Create { .. } | DiskOp::MakeDir { .. })
             }
             OpFault::TooManyFiles => !matches!(work, DiskOp::Remove { .. }),
             OpFault::Short | OpFault::Misdirected => matches!(work, DiskOp::Write { .. }),
             OpFault::Lie => {
-                matches!(
-                    work,
-                    DiskOp::Write { .. } | DiskOp::Flush { .. } | DiskOp::SyncDir { .. }
-                )
+                matches!(work, DiskOp::Write { .. } | DiskOp::Flush { .. } | DiskOp::SyncDir { .. })
             }
         }
     }
@@ -108,19 +102,15 @@ impl FaultPlan {
     }
 
     pub(super) fn fits(&self, used_bytes: u64, more_bytes: u64) -> bool {
-        self.capacity_bytes
-            .is_none_or(|capacity| used_bytes + more_bytes <= capacity)
+        self.capacity_bytes.is_none_or(|capacity| used_bytes + more_bytes <= capacity)
     }
 
     pub(super) fn is_unreadable(&self, file: FileId, offset: u64, len: u64) -> bool {
-        self.unreadable
-            .iter()
-            .any(|(bad, range)| *bad == file && overlap(range, offset, len))
+        self.unreadable.iter().any(|(bad, range)| *bad == file && overlap(range, offset, len))
     }
 
     pub(super) fn heal(&mut self, file: FileId, offset: u64, len: u64) {
-        self.unreadable
-            .retain(|(bad, range)| *bad != file || !overlap(range, offset, len));
+        self.unreadable.retain(|(bad, range)| *bad != file || !overlap(range, offset, len));
     }
 }
 

@@ -51,10 +51,7 @@ pub(super) struct Inode {
 
 impl Inode {
     pub(super) fn new(keep_previous: bool) -> Self {
-        Inode {
-            previous: keep_previous.then(Rc::default),
-            ..Inode::default()
-        }
+        Inode { previous: keep_previous.then(Rc::default), ..Inode::default() }
     }
 
     /// A write that completed; it is seen, not kept.
@@ -69,18 +66,12 @@ impl Inode {
             }
         }
         lay(Rc::make_mut(&mut self.seen), offset, &bytes);
-        self.cached.push(CachedWrite {
-            completed_at,
-            offset,
-            bytes,
-        });
+        self.cached.push(CachedWrite { completed_at, offset, bytes });
     }
 
     /// Keeps the cached writes that completed before the flush was submitted.
     pub(super) fn flush(&mut self, submitted_at: u64) {
-        let covered = self
-            .cached
-            .partition_point(|write| write.completed_at < submitted_at);
+        let covered = self.cached.partition_point(|write| write.completed_at < submitted_at);
         if covered == self.cached.len() {
             self.kept = Rc::clone(&self.seen);
             self.cached.clear();
@@ -95,8 +86,7 @@ impl Inode {
     /// A flush that failed: each write it covered is gone or still only cached. No later flush brings
     /// back what is gone.
     pub(super) fn fail_flush(&mut self, submitted_at: u64, rng: &mut Rng) {
-        self.cached
-            .retain(|write| write.completed_at >= submitted_at || rng.coin());
+        self.cached.retain(|write| write.completed_at >= submitted_at || rng.coin());
         self.show_cached();
     }
 
@@ -126,15 +116,9 @@ impl Inode {
 
     /// Changes bytes on the medium behind everybody's back.
     pub(super) fn damage(&mut self, change: impl FnOnce(&mut Vec<u8>, Option<&[u8]>)) {
-        assert!(
-            self.cached.is_empty(),
-            "damage is done to a disk whose cache is empty"
-        );
+        assert!(self.cached.is_empty(), "damage is done to a disk whose cache is empty");
         let previous = self.previous.clone();
-        change(
-            Rc::make_mut(&mut self.kept),
-            previous.as_ref().map(|previous| &previous[..]),
-        );
+        change(Rc::make_mut(&mut self.kept), previous.as_ref().map(|previous| &previous[..]));
         self.seen = Rc::clone(&self.kept);
     }
 
@@ -241,11 +225,7 @@ mod tests {
         let tail = after_cut(&inode, &[Fate::Tail(3)]);
         assert_eq!((tail[1535], tail[1536]), (0, 9));
         let scattered = after_cut(&inode, &[Fate::Scattered(4)]);
-        assert!(
-            scattered
-                .chunks(512)
-                .all(|sector| sector.iter().all(|&byte| byte == sector[0]))
-        );
+        assert!(scattered.chunks(512).all(|sector| sector.iter().all(|&byte| byte == sector[0])));
         assert!(scattered.contains(&0) && scattered.contains(&9));
     }
 

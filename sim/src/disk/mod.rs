@@ -59,6 +59,7 @@ pub struct Disk {
     /// Counts submissions and completions; tells which writes a flush covers.
     tick: u64,
     submitted_count: u64,
+    failed_reads: u64,
     keep_previous: bool,
 }
 
@@ -83,6 +84,7 @@ impl Disk {
             rng,
             tick: 0,
             submitted_count: 0,
+            failed_reads: 0,
             keep_previous: false,
         }
     }
@@ -106,24 +108,14 @@ impl Disk {
         self.tick += 1;
         self.submitted_count += 1;
         let fault = self.faults.take(self.submitted_count, &work);
-        self.trace.note(format_args!(
-            "submit {} {asker:?} {op:?} {}",
-            self.submitted_count,
-            Brief(&work)
-        ));
+        self.trace.note(format_args!("submit {} {asker:?} {op:?} {}", self.submitted_count, Brief(&work)));
         if let DiskOp::Write { body, .. } = &work {
             body.parts.iter().for_each(|part| self.trace.bytes(part));
         }
         if let Some(fault) = fault {
             self.trace.note(format_args!("  will be {fault:?}"));
         }
-        self.pending.push(Pending {
-            asker,
-            op,
-            work,
-            fault,
-            submitted_at: self.tick,
-        });
+        self.pending.push(Pending { asker, op, work, fault, submitted_at: self.tick });
     }
 
     /// Carries out the pending operation at `index`, counted in the order of submission.
@@ -134,6 +126,8 @@ impl Disk {
         let pending = self.pending.remove(index);
         self.tick += 1;
         let result = self.execute(&pending);
+        let refused = matches!(&result, Err(error) if error.kind == DiskErrorKind::Io);
+        self.failed_reads += u64::from(refused && matches!(pending.work, DiskOp::Read { .. }));
         match &result {
             Ok(DiskDone::Bytes(bytes)) => {
                 self.trace.note(format_args!(
@@ -144,16 +138,9 @@ impl Disk {
                 ));
                 self.trace.bytes(bytes);
             }
-            result => self.trace.note(format_args!(
-                "done {:?} {:?} {result:?}",
-                pending.asker, pending.op
-            )),
+            result => self.trace.note(format_args!("done {:?} {:?} {result:?}", pending.asker, pending.op)),
         }
-        Completion {
-            asker: pending.asker,
-            op: pending.op,
-            result,
-        }
+        Completion { asker: pending.asker, op: pending.op, result }
     }
 
     /// Operations that wait.
@@ -166,20 +153,21 @@ impl Disk {
         self.submitted_count
     }
 
+    /// Reads that failed with EIO.
+    pub fn failed_reads(&self) -> u64 {
+        self.failed_reads
+    }
+
     /// The files as they are seen now.
     pub fn files(&self) -> Vec<ListedFile> {
-        let listed = |(file, inode): (FileId, usize)| ListedFile {
-            file,
-            len: self.inodes[inode].len() as u64,
-        };
+        let listed =
+            |(file, inode): (FileId, usize)| ListedFile { file, len: self.inodes[inode].len() as u64 };
         self.names.files().map(listed).collect()
     }
 
     /// A file's bytes as they are seen now; `None` when there is no such file.
     pub fn content(&self, file: FileId) -> Option<Bytes> {
-        self.names
-            .inode_of(file)
-            .map(|inode| self.inodes[inode].read(0, usize::MAX))
+        self.names.inode_of(file).map(|inode| self.inodes[inode].read(0, usize::MAX))
     }
 
     fn execute(&mut self, pending: &Pending) -> DiskResult {
@@ -233,8 +221,7 @@ impl Disk {
             return Err(error(DiskErrorKind::Exists));
         }
         self.inodes.push(Inode::new(self.keep_previous));
-        self.names
-            .change(self.tick, Name::File(file), Some(self.inodes.len() - 1));
+        self.names.change(self.tick, Name::File(file), Some(self.inodes.len() - 1));
         Ok(DiskDone::Done)
     }
 
@@ -319,11 +306,7 @@ impl Disk {
 
     fn need_room(&mut self, file: FileId, end: u64) -> Result<(), engine::DiskError> {
         let len = self.inode(file)?.len() as u64;
-        let used: u64 = self
-            .names
-            .files()
-            .map(|(_, inode)| self.inodes[inode].len() as u64)
-            .sum();
+        let used: u64 = self.names.files().map(|(_, inode)| self.inodes[inode].len() as u64).sum();
         if self.faults.fits(used, end.saturating_sub(len)) {
             return Ok(());
         }
@@ -331,11 +314,7 @@ impl Disk {
     }
 
     fn need_dir(&self, dir: DirId) -> Result<(), engine::DiskError> {
-        if self.names.has_dir(dir) {
-            Ok(())
-        } else {
-            Err(error(DiskErrorKind::NotFound))
-        }
+        if self.names.has_dir(dir) { Ok(()) } else { Err(error(DiskErrorKind::NotFound)) }
     }
 
     fn inode(&mut self, file: FileId) -> Result<&mut Inode, engine::DiskError> {

@@ -69,11 +69,7 @@ impl Names {
             Some(inode) => self.seen.insert(name, inode),
             None => self.seen.remove(&name),
         };
-        self.unsynced.push(NameChange {
-            name,
-            to,
-            completed_at,
-        });
+        self.unsynced.push(NameChange { name, to, completed_at });
     }
 
     /// Keeps the directory's changes that completed before the sync was submitted.
@@ -129,10 +125,7 @@ mod tests {
 
     const JOURNALS: Name = Name::Dir(DirId::Journals);
     const SHARD: Name = Name::Dir(DirId::Journal(ShardId(0)));
-    const FILE: FileId = FileId::Journal {
-        shard: ShardId(0),
-        slot: 0,
-    };
+    const FILE: FileId = FileId::Journal { shard: ShardId(0), slot: 0 };
 
     #[test]
     fn an_entry_survives_only_after_its_directory_was_synced() {

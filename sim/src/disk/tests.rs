@@ -17,11 +17,7 @@ fn run(disk: &mut Disk, work: DiskOp) -> DiskResult {
 
 fn write(offset: u64, byte: u8, blocks: usize) -> DiskOp {
     let body = WriteBody::new(vec![Bytes::from(vec![byte; blocks * BLOCK_BYTES])]);
-    DiskOp::Write {
-        file: FILE,
-        offset,
-        body,
-    }
+    DiskOp::Write { file: FILE, offset, body }
 }
 
 fn created(seed: u64) -> Disk {
@@ -45,10 +41,7 @@ fn what_was_flushed_survives_every_power_cut() {
         disk.crash(Crash::PowerCut);
         let content = disk.content(FILE).unwrap();
         assert!(content[..4096].iter().all(|&byte| byte == 1), "seed {seed}");
-        assert!(
-            content[4096..].iter().all(|&byte| byte == 1 || byte == 2),
-            "seed {seed}"
-        );
+        assert!(content[4096..].iter().all(|&byte| byte == 1 || byte == 2), "seed {seed}");
     }
 }
 
@@ -63,10 +56,7 @@ fn a_flush_in_flight_with_a_write_does_not_cover_it() {
         disk.crash(Crash::PowerCut);
         disk.content(FILE).unwrap().is_empty()
     });
-    assert!(
-        lost,
-        "a flush that was submitted before the write completed promises nothing about it"
-    );
+    assert!(lost, "a flush that was submitted before the write completed promises nothing about it");
 }
 
 #[test]
@@ -101,9 +91,7 @@ fn an_exact_power_cut_does_what_it_is_told() {
 fn a_short_write_writes_what_it_says_and_no_more() {
     let mut disk = created(3);
     disk.faults.plan(disk.submitted_count() + 1, OpFault::Short);
-    let Ok(DiskDone::Written(count)) = run(&mut disk, write(0, 1, 2)) else {
-        panic!("a count")
-    };
+    let Ok(DiskDone::Written(count)) = run(&mut disk, write(0, 1, 2)) else { panic!("a count") };
     assert!(count < 8192);
     assert_eq!(disk.content(FILE).unwrap().len(), count);
     assert_eq!(disk.faults.fired().len(), 1);
@@ -143,11 +131,7 @@ fn an_unreadable_range_fails_until_it_is_written_again() {
     let mut disk = created(3);
     run(&mut disk, write(0, 1, 2)).unwrap();
     disk.faults.make_unreadable(FILE, 5000..5001);
-    let read = |offset| DiskOp::Read {
-        file: FILE,
-        offset,
-        len: 4096,
-    };
+    let read = |offset| DiskOp::Read { file: FILE, offset, len: 4096 };
     assert!(run(&mut disk, read(0)).is_ok());
     assert_eq!(kind(run(&mut disk, read(4096))), DiskErrorKind::Io);
     run(&mut disk, write(4096, 1, 1)).unwrap();
@@ -157,38 +141,17 @@ fn an_unreadable_range_fails_until_it_is_written_again() {
 #[test]
 fn files_and_directories_are_refused_as_the_contract_says() {
     let mut disk = created(3);
-    assert_eq!(
-        kind(run(&mut disk, DiskOp::Create { file: FILE })),
-        DiskErrorKind::Exists
-    );
-    let segment = FileId::Segment {
-        partition: PartitionId(1),
-        ordinal: 1,
-    };
-    assert_eq!(
-        kind(run(&mut disk, DiskOp::Create { file: segment })),
-        DiskErrorKind::NotFound
-    );
-    assert_eq!(
-        kind(run(&mut disk, DiskOp::Remove { file: segment })),
-        DiskErrorKind::NotFound
-    );
+    assert_eq!(kind(run(&mut disk, DiskOp::Create { file: FILE })), DiskErrorKind::Exists);
+    let segment = FileId::Segment { partition: PartitionId(1), ordinal: 1 };
+    assert_eq!(kind(run(&mut disk, DiskOp::Create { file: segment })), DiskErrorKind::NotFound);
+    assert_eq!(kind(run(&mut disk, DiskOp::Remove { file: segment })), DiskErrorKind::NotFound);
     let journal = DirId::Journal(ShardId(0));
-    assert_eq!(
-        kind(run(&mut disk, DiskOp::List { dir: journal })),
-        DiskErrorKind::NotFound
-    );
-    assert_eq!(
-        kind(run(&mut disk, DiskOp::MakeDir { dir: journal })),
-        DiskErrorKind::NotFound
-    );
+    assert_eq!(kind(run(&mut disk, DiskOp::List { dir: journal })), DiskErrorKind::NotFound);
+    assert_eq!(kind(run(&mut disk, DiskOp::MakeDir { dir: journal })), DiskErrorKind::NotFound);
     run(&mut disk, DiskOp::MakeDir { dir: DirId::Journals }).unwrap();
     run(&mut disk, DiskOp::MakeDir { dir: journal }).unwrap();
     run(&mut disk, DiskOp::MakeDir { dir: journal }).unwrap();
-    assert_eq!(
-        run(&mut disk, DiskOp::List { dir: journal }),
-        Ok(DiskDone::Listing(Vec::new()))
-    );
+    assert_eq!(run(&mut disk, DiskOp::List { dir: journal }), Ok(DiskDone::Listing(Vec::new())));
 }
 
 #[test]
@@ -202,38 +165,13 @@ fn rot_changes_exactly_what_it_names() {
     let at = |disk: &Disk, offset: usize| disk.content(FILE).unwrap()[offset];
     assert!(disk.rot(FILE, Rot::Flip { offset: 9, bit: 0 }));
     assert_eq!((at(&disk, 8), at(&disk, 9)), (2, 3));
-    assert!(disk.rot(
-        FILE,
-        Rot::Stale {
-            offset: 512,
-            sectors: 1
-        }
-    ));
+    assert!(disk.rot(FILE, Rot::Stale { offset: 512, sectors: 1 }));
     assert_eq!((at(&disk, 511), at(&disk, 512), at(&disk, 1024)), (2, 1, 2));
-    assert!(disk.rot(
-        FILE,
-        Rot::Misdirected {
-            from: 512,
-            to: 1024,
-            sectors: 1
-        }
-    ));
+    assert!(disk.rot(FILE, Rot::Misdirected { from: 512, to: 1024, sectors: 1 }));
     assert_eq!(at(&disk, 1024), 1);
-    assert!(disk.rot(
-        FILE,
-        Rot::Zeroed {
-            offset: 0,
-            sectors: 1
-        }
-    ));
+    assert!(disk.rot(FILE, Rot::Zeroed { offset: 0, sectors: 1 }));
     assert_eq!(at(&disk, 0), 0);
-    assert!(!disk.rot(
-        FILE,
-        Rot::Flip {
-            offset: 1 << 40,
-            bit: 0
-        }
-    ));
+    assert!(!disk.rot(FILE, Rot::Flip { offset: 1 << 40, bit: 0 }));
 }
 
 #[test]

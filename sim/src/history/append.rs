@@ -12,21 +12,15 @@ impl History {
         self.logicals[logical].open_attempts += 1;
         // A retry may store what a recovery had discarded.
         self.logicals[logical].discarded = false;
-        Asked::Append {
-            logical,
-            expect: append.expect,
-            ack: append.ack,
-        }
+        self.logicals[logical].last_submit = self.step;
+        Asked::Append { logical, expect: append.expect, ack: append.ack }
     }
 
     fn logical_of(&mut self, append: &Append) -> usize {
         if let Some(&(logical, _)) = self.payloads.get(&append.drafts[0].payload) {
             let known = &self.logicals[logical];
             let same = known.key == append.idempotency && known.drafts == append.drafts;
-            assert!(
-                same && known.key.is_some(),
-                "only a retry with a key repeats a payload"
-            );
+            assert!(same && known.key.is_some(), "only a retry with a key repeats a payload");
             return logical;
         }
         let index = self.logicals.len();
@@ -43,6 +37,7 @@ impl History {
             drafts: append.drafts.clone(),
             key: append.idempotency.clone(),
             first_submit: self.step,
+            last_submit: self.step,
             open_attempts: 0,
             maybe_stored: false,
             acked: None,
@@ -104,18 +99,9 @@ impl History {
         let step = self.step;
         let logical = &mut self.logicals[index];
         let last = SeqNum(appended.first.0 + logical.count() - 1);
-        let stored_at = if appended.replayed {
-            logical.first_submit
-        } else {
-            asked_at
-        };
-        let acked = Acked {
-            at: step,
-            asked_at: stored_at,
-            first: appended.first,
-            time: appended.time,
-            generation,
-        };
+        let stored_at = if appended.replayed { logical.first_submit } else { asked_at };
+        let acked =
+            Acked { at: step, asked_at: stored_at, first: appended.first, time: appended.time, generation };
         match logical.acked {
             Some(earlier) if earlier.generation.is_some() && earlier.generation == generation => {
                 if (earlier.first, earlier.time) != (acked.first, acked.time) {
@@ -179,10 +165,8 @@ impl History {
                 continue;
             }
             if other != index {
-                let detail = format!(
-                    "key {:?} of {} is taken for two bodies",
-                    idempotency.key, logical.stream
-                );
+                let detail =
+                    format!("key {:?} of {} is taken for two bodies", idempotency.key, logical.stream);
                 return self.broken(Law::WrongReply, detail);
             }
             if !appended.replayed {
@@ -198,7 +182,10 @@ impl History {
         let logical = &self.logicals[index];
         let Some(acked) = logical.acked else { return Ok(()) };
         let stream = &self.streams[&logical.stream];
-        let current = stream.incarnations.last_key_value().map(|(&epoch, _)| epoch);
+        // The newest incarnation that anybody saw, when it is surely the present one.
+        let current = stream.incarnations.last_key_value();
+        let current = current.filter(|(_, incarnation)| !stream.deletion_can_reach(incarnation.since));
+        let current = current.map(|(&epoch, _)| epoch);
         let Some(seen) = current.and_then(|epoch| logical.places.get(&epoch)) else {
             return Ok(());
         };

@@ -43,10 +43,7 @@ impl History {
     pub fn begin_audit(&mut self) {
         assert!(self.asks.is_empty(), "an audit needs silence");
         self.step += 1;
-        self.audit = Some(Audit {
-            since: self.step,
-            ..Audit::default()
-        });
+        self.audit = Some(Audit { since: self.step, ..Audit::default() });
     }
 
     /// Where the audit of a stream goes on; `None` when it has been read to its end.
@@ -90,20 +87,14 @@ impl History {
             return Ok(());
         }
         (audited.epoch, audited.first, audited.last) = (reply.epoch, reply.first, reply.last);
-        audited
-            .present
-            .extend(reply.records.iter().map(types::Record::seq));
+        audited.present.extend(reply.records.iter().map(types::Record::seq));
         let damaged = reply.gaps.iter().filter(|gap| gap.cause == GapCause::Damaged);
         audited.damaged.extend(damaged.map(|gap| (gap.from, gap.to)));
         let stuck = reply.next <= expected && !reply.at_tail;
         (audited.next, audited.complete) = (Some(reply.next), reply.at_tail || reply.epoch == Epoch(0));
         if stuck && reply.epoch != Epoch(0) {
             let detail = format!("{read:?} does not get on: {reply:?}");
-            return Err(super::Violation {
-                law: Law::WrongReply,
-                detail,
-                step,
-            });
+            return Err(super::Violation { law: Law::WrongReply, detail, step });
         }
         Ok(())
     }
@@ -140,10 +131,7 @@ impl History {
         let undecided = |epoch: &Epoch| !stream.dead_epochs.contains_key(epoch) || *epoch >= audited.epoch;
         for (&epoch, incarnation) in stream.incarnations.iter().filter(|(epoch, _)| undecided(epoch)) {
             if epoch > audited.epoch && audited.epoch != Epoch(0) {
-                return self.broken(
-                    Law::SeenVanished,
-                    format!("{key} {epoch:?}; now {:?}", audited.epoch),
-                );
+                return self.broken(Law::SeenVanished, format!("{key} {epoch:?}; now {:?}", audited.epoch));
             }
             if epoch != audited.epoch {
                 if !stream.deletion_can_reach(incarnation.since) && !self.all_forgiven(incarnation) {
@@ -166,10 +154,7 @@ impl History {
     }
 
     fn all_forgiven(&self, incarnation: &super::model::Incarnation) -> bool {
-        incarnation
-            .seen
-            .values()
-            .all(|seen| self.logicals[seen.logical].forgiven)
+        incarnation.seen.values().all(|seen| self.logicals[seen.logical].forgiven)
     }
 
     /// Whatever was acknowledged was seen (and so was checked above), or its absence is excused.
@@ -183,10 +168,8 @@ impl History {
                 || stream.trim_can_reach(acked.asked_at, acked.first)
                 || audited.is_damaged(acked.first);
             if !excused {
-                return self.broken(
-                    Law::AcknowledgedLost,
-                    format!("{key} {acked:?}; now {}", brief(audited)),
-                );
+                return self
+                    .broken(Law::AcknowledgedLost, format!("{key} {acked:?}; now {}", brief(audited)));
             }
         }
         Ok(())
@@ -203,16 +186,10 @@ impl History {
             let there = |seq: &SeqNum| {
                 *seq < audited.first
                     || audited.is_damaged(*seq)
-                    || stream.incarnations[&audited.epoch]
-                        .seen
-                        .get(seq)
-                        .is_some_and(|s| s.logical == index)
+                    || stream.incarnations[&audited.epoch].seen.get(seq).is_some_and(|s| s.logical == index)
             };
             if let Some(missing) = seqs.find(|seq| !there(seq)) {
-                let detail = format!(
-                    "{key}: the append at {first} has no {missing}; {}",
-                    brief(audited)
-                );
+                let detail = format!("{key}: the append at {first} has no {missing}; {}", brief(audited));
                 return self.broken(Law::AppendTorn, detail);
             }
         }
@@ -227,11 +204,13 @@ impl History {
         let mut latest_submit = (0, SeqNum::ZERO);
         for (&seq, seen) in &incarnation.seen {
             let logical = &self.logicals[seen.logical];
-            if logical.acked.is_some_and(|acked| acked.at < latest_submit.0) {
-                let detail = format!(
-                    "{key}: {seq} was acknowledged before {} was submitted",
-                    latest_submit.1
-                );
+            // An acknowledgement of an earlier incarnation says nothing about this place.
+            let speaks_of_this = |acked: &super::model::Acked| {
+                logical.last_submit < acked.at || !stream.deletion_can_reach(acked.asked_at)
+            };
+            if logical.acked.filter(speaks_of_this).is_some_and(|acked| acked.at < latest_submit.0) {
+                let detail =
+                    format!("{key}: {seq} was acknowledged before {} was submitted", latest_submit.1);
                 return self.broken(Law::OutOfOrder, detail);
             }
             latest_submit = latest_submit.max((logical.first_submit, seq));
@@ -255,23 +234,17 @@ impl History {
         for epoch in epochs.into_iter().filter(|&epoch| epoch != audited.epoch) {
             stream.dead_epochs.entry(epoch).or_insert(step);
         }
-        let alive = stream
-            .incarnations
-            .get(&audited.epoch)
-            .map(|incarnation| incarnation.since);
+        let alive = stream.incarnations.get(&audited.epoch).map(|incarnation| incarnation.since);
         for removal in &mut stream.removals {
             if removal.outcome != Outcome::Unknown {
                 continue;
             }
             let took_effect = match removal.before {
                 None => alive.is_none_or(|since| removal.from > since || removal.to < since),
-                Some(before) => audited.first >= before.min(audited.last.next()),
+                // It was cut to the stream's end as it was then, which nobody may have seen.
+                Some(before) => audited.first > SeqNum::FIRST && audited.first <= before,
             };
-            removal.outcome = if took_effect {
-                Outcome::Done
-            } else {
-                Outcome::Refused
-            };
+            removal.outcome = if took_effect { Outcome::Done } else { Outcome::Refused };
         }
         if audited.epoch == Epoch(0) {
             (stream.tail_floor, stream.first_floor) = (SeqNum::ZERO, SeqNum::ZERO);

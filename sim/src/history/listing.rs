@@ -81,10 +81,7 @@ impl History {
         if found.first > found.last.next() {
             return self.broken(Law::WrongReply, format!("{found:?}"));
         }
-        let holds = self
-            .streams
-            .get(&found.key)
-            .is_some_and(|stream| stream.holds(&floor));
+        let holds = self.streams.get(&found.key).is_some_and(|stream| stream.holds(&floor));
         if holds && found.last < floor.tail {
             return self.broken(Law::Stale, format!("{found:?}, known was {}", floor.tail));
         }

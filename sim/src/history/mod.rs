@@ -44,6 +44,8 @@ pub struct History {
     owners: BTreeMap<StreamKey, ShardId>,
     /// Whether the run has damaged the disk, so that gaps may be reported.
     damaged: bool,
+    /// Whether the disk refused a read in this life, so that a reader may have been told of a gap.
+    read_failed: bool,
     audit: Option<Audit>,
     counts: Counts,
 }
@@ -72,37 +74,13 @@ struct Ask {
 
 #[derive(Clone, Debug)]
 enum Asked {
-    Append {
-        logical: usize,
-        expect: Option<Expect>,
-        ack: AckLevel,
-    },
-    Read {
-        read: Read,
-        floor: Floor,
-    },
-    Remove {
-        stream: StreamKey,
-        removal: usize,
-        floor: Floor,
-    },
-    Describe {
-        stream: StreamKey,
-        floor: Floor,
-    },
-    Buckets {
-        page: ListPage,
-    },
-    Streams {
-        bucket: String,
-        page: ListPage,
-        floors: BTreeMap<StreamKey, Floor>,
-    },
-    Watch {
-        route: u64,
-        target: WatchTarget,
-        floor: Floor,
-    },
+    Append { logical: usize, expect: Option<Expect>, ack: AckLevel },
+    Read { read: Read, floor: Floor },
+    Remove { stream: StreamKey, removal: usize, floor: Floor },
+    Describe { stream: StreamKey, floor: Floor },
+    Buckets { page: ListPage },
+    Streams { bucket: String, page: ListPage, floors: BTreeMap<StreamKey, Floor> },
+    Watch { route: u64, target: WatchTarget, floor: Floor },
     Stats,
 }
 
@@ -122,61 +100,30 @@ impl History {
             Command::Append(append) => (append.to, self.submit_append(append)),
             Command::Read(read) => {
                 let floor = self.stream(&read.stream).floor();
-                (
-                    read.to,
-                    Asked::Read {
-                        read: read.clone(),
-                        floor,
-                    },
-                )
+                (read.to, Asked::Read { read: read.clone(), floor })
             }
             Command::Delete { to, stream } => (*to, self.submit_removal(stream, None)),
             Command::Trim { to, stream, before } => (*to, self.submit_removal(stream, Some(*before))),
-            Command::Describe { to, stream } => (
-                *to,
-                Asked::Describe {
-                    stream: stream.clone(),
-                    floor: self.stream(stream).floor(),
-                },
-            ),
+            Command::Describe { to, stream } => {
+                (*to, Asked::Describe { stream: stream.clone(), floor: self.stream(stream).floor() })
+            }
             Command::ListBuckets { to, page } => (*to, Asked::Buckets { page: page.clone() }),
             Command::ListStreams { to, bucket, page } => {
                 let floors = self.floors_of(shard, bucket);
-                (
-                    *to,
-                    Asked::Streams {
-                        bucket: bucket.as_str().to_owned(),
-                        page: page.clone(),
-                        floors,
-                    },
-                )
+                (*to, Asked::Streams { bucket: bucket.as_str().to_owned(), page: page.clone(), floors })
             }
             Command::Watch { to, route, target } => {
                 let floor = match target {
                     WatchTarget::Stream(stream) => self.stream(stream).floor(),
                     WatchTarget::Pattern(_) => Floor::default(),
                 };
-                (
-                    *to,
-                    Asked::Watch {
-                        route: *route,
-                        target: target.clone(),
-                        floor,
-                    },
-                )
+                (*to, Asked::Watch { route: *route, target: target.clone(), floor })
             }
             Command::Unwatch { core, route } => return self.end_watch(*core, *route),
             Command::SetTail { .. } => return,
             Command::Stats { to } => (*to, Asked::Stats),
         };
-        let earlier = self.asks.insert(
-            (to.core, to.request),
-            Ask {
-                at: self.step,
-                shard,
-                what,
-            },
-        );
+        let earlier = self.asks.insert((to.core, to.request), Ask { at: self.step, shard, what });
         assert!(earlier.is_none(), "request {to:?} was used twice");
     }
 
@@ -197,14 +144,9 @@ impl History {
                 self.append_answered(ask.at, logical, expect, ack, reply)
             }
             (Asked::Read { read, floor }, reply) => self.read_answered(ask.at, &read, floor, reply),
-            (
-                Asked::Remove {
-                    stream,
-                    removal,
-                    floor,
-                },
-                reply,
-            ) => self.removal_answered(&stream, removal, floor, reply),
+            (Asked::Remove { stream, removal, floor }, reply) => {
+                self.removal_answered(&stream, removal, floor, reply)
+            }
             (Asked::Describe { stream, floor }, Reply::Described(described)) => {
                 self.described(&stream, floor, described.as_ref())
             }
@@ -225,6 +167,7 @@ impl History {
     pub fn crash(&mut self) {
         self.step += 1;
         self.audit = None;
+        self.read_failed = false;
         self.watches.clear();
         for (_, ask) in std::mem::take(&mut self.asks) {
             match ask.what {
@@ -245,6 +188,11 @@ impl History {
     /// The run has damaged the disk: from now on gaps may be reported, and only then.
     pub fn allow_damage(&mut self) {
         self.damaged = true;
+    }
+
+    /// The disk has refused a read: in this life, and only then, readers may be told of a gap.
+    pub fn allow_read_error(&mut self) {
+        self.read_failed = true;
     }
 
     /// Whether the run has damaged the disk.
@@ -290,18 +238,12 @@ impl History {
 
     /// The last sequence number that is known for certain, zero when none is.
     pub fn tail_of(&self, stream: &StreamKey) -> SeqNum {
-        self.streams
-            .get(stream)
-            .map_or(SeqNum::ZERO, |stream| stream.tail_floor)
+        self.streams.get(stream).map_or(SeqNum::ZERO, |stream| stream.tail_floor)
     }
 
     /// A broken law that the world notices, at the present step.
     pub fn violation(&self, law: Law, detail: String) -> Violation {
-        Violation {
-            law,
-            detail,
-            step: self.step,
-        }
+        Violation { law, detail, step: self.step }
     }
 
     fn submit_removal(&mut self, key: &StreamKey, before: Option<SeqNum>) -> Asked {
@@ -320,11 +262,7 @@ impl History {
             stream.tail_floor = SeqNum::ZERO;
             stream.first_floor = SeqNum::ZERO;
         }
-        Asked::Remove {
-            stream: key.clone(),
-            removal: stream.removals.len() - 1,
-            floor,
-        }
+        Asked::Remove { stream: key.clone(), removal: stream.removals.len() - 1, floor }
     }
 
     fn removal_answered(&mut self, key: &StreamKey, removal: usize, floor: Floor, reply: &Reply) -> Checked {
@@ -334,10 +272,8 @@ impl History {
                 self.close_removal(key, removal, Outcome::Done);
                 let alone = floor.generation.map(|count| count + 1) == Some(self.stream(key).generation);
                 if alone && !existed && floor.tail > SeqNum::ZERO {
-                    return self.broken(
-                        Law::Stale,
-                        format!("deletion of {key}, which has events, finds none"),
-                    );
+                    return self
+                        .broken(Law::Stale, format!("deletion of {key}, which has events, finds none"));
                 }
                 Ok(())
             }
@@ -348,10 +284,8 @@ impl History {
                     stream.first_floor = stream.first_floor.max(*first);
                     let expected = before.min(floor.tail.next());
                     if *first < expected {
-                        let detail = format!(
-                            "trim of {key} before {before} leaves {first}, tail {}",
-                            floor.tail
-                        );
+                        let detail =
+                            format!("trim of {key} before {before} leaves {first}, tail {}", floor.tail);
                         return self.broken(Law::WrongReply, detail);
                     }
                 }
@@ -371,7 +305,6 @@ impl History {
 
     fn close_removal(&mut self, key: &StreamKey, removal: usize, outcome: Outcome) {
         let step = self.step;
-        let logicals = &self.logicals;
         let stream = self.streams.get_mut(key).expect("a removal has a stream");
         let closed = &mut stream.removals[removal];
         (closed.to, closed.outcome) = (step, outcome);
@@ -380,11 +313,8 @@ impl History {
         if closed.before.is_some() || outcome != Outcome::Done {
             return;
         }
-        for (&epoch, incarnation) in &stream.incarnations {
-            let acked_before = |seen: &model::Seen| logicals[seen.logical].acked.is_some_and(|a| a.at < from);
-            if incarnation.seen.values().any(acked_before) {
-                stream.dead_epochs.entry(epoch).or_insert(step);
-            }
+        for (&epoch, _) in stream.incarnations.iter().filter(|(_, incarnation)| incarnation.seen_at < from) {
+            stream.dead_epochs.entry(epoch).or_insert(step);
         }
     }
 
@@ -408,11 +338,7 @@ impl History {
     }
 
     fn broken<T>(&self, law: Law, detail: String) -> Result<T, Violation> {
-        Err(Violation {
-            law,
-            detail,
-            step: self.step,
-        })
+        Err(Violation { law, detail, step: self.step })
     }
 }
 

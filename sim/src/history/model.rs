@@ -12,6 +12,8 @@ pub(super) struct Logical {
     pub(super) drafts: Vec<EventDraft>,
     pub(super) key: Option<Idempotency>,
     pub(super) first_submit: Step,
+    /// When its latest attempt was submitted.
+    pub(super) last_submit: Step,
     /// Attempts that have no answer yet.
     pub(super) open_attempts: u32,
     /// Whether an attempt ended without saying what came of it, or was acknowledged in memory only.
@@ -94,6 +96,8 @@ pub(super) struct Incarnation {
     pub(super) seen: BTreeMap<SeqNum, Seen>,
     /// When the earliest of its appends was submitted.
     pub(super) since: Step,
+    /// When somebody first saw an event of it.
+    pub(super) seen_at: Step,
 }
 
 /// A stream and everything that was done to it.
@@ -116,9 +120,7 @@ impl Stream {
     /// Whether some deletion may still take effect, or may have without our knowing.
     pub(super) fn is_unsettled(&self) -> bool {
         let unsettled = |removal: &Removal| matches!(removal.outcome, Outcome::Open | Outcome::Unknown);
-        self.removals
-            .iter()
-            .any(|removal| removal.before.is_none() && unsettled(removal))
+        self.removals.iter().any(|removal| removal.before.is_none() && unsettled(removal))
     }
 
     /// Appends acknowledged before this step are gone, for a reader who asked at `asked_at`.
@@ -126,25 +128,16 @@ impl Stream {
         let counts = |r: &&Removal| {
             r.before.is_none() && r.outcome == Outcome::Done && r.acknowledged && r.to < asked_at
         };
-        self.removals
-            .iter()
-            .filter(counts)
-            .map(|removal| removal.from)
-            .max()
-            .unwrap_or(0)
+        self.removals.iter().filter(counts).map(|removal| removal.from).max().unwrap_or(0)
     }
 
     pub(super) fn deletion_can_reach(&self, step: Step) -> bool {
-        self.removals
-            .iter()
-            .any(|removal| removal.before.is_none() && removal.can_reach(step))
+        self.removals.iter().any(|removal| removal.before.is_none() && removal.can_reach(step))
     }
 
     pub(super) fn trim_can_reach(&self, step: Step, seq: SeqNum) -> bool {
         let trims = |removal: &Removal| removal.before.is_some_and(|before| before > seq);
-        self.removals
-            .iter()
-            .any(|removal| trims(removal) && removal.can_reach(step))
+        self.removals.iter().any(|removal| trims(removal) && removal.can_reach(step))
     }
 
     /// What a reply to a question asked now must show at least.

@@ -16,7 +16,7 @@ impl History {
         match reply {
             Reply::Read(reply) => {
                 self.check_floor(read, floor, reply)?;
-                self.check_dense(read, reply)?;
+                self.check_dense(asked_at, read, reply)?;
                 self.check_start(read, reply)?;
                 self.check_limits(read, reply)?;
                 for record in &reply.records {
@@ -29,11 +29,7 @@ impl History {
                 self.audit_read(asked_at, read, reply)
             }
             Reply::Failed(Failure::Corrupt { from, to }) => {
-                let gap = Gap {
-                    from: *from,
-                    to: *to,
-                    cause: GapCause::Damaged,
-                };
+                let gap = Gap { from: *from, to: *to, cause: GapCause::Damaged };
                 self.check_gap(read, &gap, SeqNum::ZERO)?;
                 self.audit_corrupt(asked_at, read, *from, *to);
                 Ok(())
@@ -46,10 +42,8 @@ impl History {
     fn check_floor(&self, read: &Read, floor: Floor, reply: &ReadReply) -> Checked {
         let stream = &self.streams[&read.stream];
         if reply.first > reply.last.next() && reply.epoch != Epoch(0) {
-            return self.broken(
-                Law::WrongReply,
-                format!("{read:?}: first {} last {}", reply.first, reply.last),
-            );
+            return self
+                .broken(Law::WrongReply, format!("{read:?}: first {} last {}", reply.first, reply.last));
         }
         if !stream.holds(&floor) {
             return Ok(());
@@ -66,7 +60,7 @@ impl History {
     }
 
     /// Every sequence number from the first record on is a record or lies in a gap, up to `next`.
-    fn check_dense(&mut self, read: &Read, reply: &ReadReply) -> Checked {
+    fn check_dense(&mut self, asked_at: Step, read: &Read, reply: &ReadReply) -> Checked {
         for gap in &reply.gaps {
             self.check_gap(read, gap, reply.first)?;
         }
@@ -81,13 +75,11 @@ impl History {
             }
             expected = record.seq().next();
         }
-        if first.seq() < reply.first || expected.previous() > reply.last {
-            let detail = format!(
-                "{read:?}: {}..{expected} outside {}..={}",
-                first.seq(),
-                reply.first,
-                reply.last
-            );
+        // A trim that came meanwhile may have raised the first; what was read before it is told all the same.
+        let trimmed = self.streams[&read.stream].trim_can_reach(asked_at, first.seq());
+        if (first.seq() < reply.first && !trimmed) || expected.previous() > reply.last {
+            let detail =
+                format!("{read:?}: {}..{expected} outside {}..={}", first.seq(), reply.first, reply.last);
             return self.broken(Law::WrongReply, detail);
         }
         if reply.next < expected || !gaps_cover(&reply.gaps, expected, reply.next) {
@@ -98,10 +90,10 @@ impl History {
     }
 
     fn check_gap(&mut self, read: &Read, gap: &Gap, first: SeqNum) -> Checked {
-        self.counts.gaps += 1;
+        self.counts.gaps += u64::from(gap.cause == GapCause::Damaged);
         let explained = match gap.cause {
             GapCause::Trimmed => gap.to < first,
-            GapCause::Damaged => self.damaged,
+            GapCause::Damaged => self.damaged || self.read_failed,
         };
         if explained && gap.from <= gap.to {
             return Ok(());
@@ -112,16 +104,8 @@ impl History {
     fn check_start(&self, read: &Read, reply: &ReadReply) -> Checked {
         let start = match read.from {
             _ if reply.epoch == Epoch(0) => return Ok(()),
-            ReadFrom::Seq(seq) => {
-                let asked = seq.max(SeqNum::FIRST);
-                if asked < reply.first && !gaps_cover(&reply.gaps, asked, reply.first) {
-                    return self.broken(
-                        Law::Hole,
-                        format!("{read:?}: no word about {asked}..{}", reply.first),
-                    );
-                }
-                asked.max(reply.first)
-            }
+            // What was asked for and is trimmed must be told as a gap.
+            ReadFrom::Seq(seq) => seq.max(SeqNum::FIRST),
             ReadFrom::Newest => SeqNum((reply.last.0 + 1).saturating_sub(read.limit as u64)).max(reply.first),
             ReadFrom::BeforeLast(places) => SeqNum(reply.last.0.saturating_sub(places)).max(reply.first),
             ReadFrom::Time(time) => {
@@ -151,12 +135,11 @@ impl History {
         let Some(incarnation) = self.streams[&read.stream].incarnations.get(&reply.epoch) else {
             return Ok(());
         };
-        let skipped = incarnation.seen.range(reply.first..first.seq()).next_back();
+        let skipped = incarnation.seen.range(reply.first.min(first.seq())..first.seq()).next_back();
         match skipped {
-            Some((seq, seen)) if seen.time >= time && reply.gaps.is_empty() => self.broken(
-                Law::Hole,
-                format!("{read:?} leaves out {seq}, which is not older"),
-            ),
+            Some((seq, seen)) if seen.time >= time && reply.gaps.is_empty() => {
+                self.broken(Law::Hole, format!("{read:?} leaves out {seq}, which is not older"))
+            }
             _ => Ok(()),
         }
     }
@@ -165,10 +148,7 @@ impl History {
         let bytes: usize = reply.records.iter().map(|record| record.payload().len()).sum();
         let last = reply.records.last().map_or(0, |record| record.payload().len());
         if reply.records.len() > read.limit {
-            return self.broken(
-                Law::WrongReply,
-                format!("{read:?} gives {} events", reply.records.len()),
-            );
+            return self.broken(Law::WrongReply, format!("{read:?} gives {} events", reply.records.len()));
         }
         if bytes - last > read.bytes_max {
             return self.broken(Law::WrongReply, format!("{read:?} gives {bytes} bytes"));

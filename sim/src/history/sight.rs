@@ -24,17 +24,10 @@ impl History {
             return self.broken(Law::Invented, format!("{record:?} in {key}, which nobody wrote"));
         };
         let died_at = stream.dead_epochs.get(&epoch);
-        if died_at
-            .zip(asked_at)
-            .is_some_and(|(&died_at, asked_at)| died_at < asked_at)
-        {
+        if died_at.zip(asked_at).is_some_and(|(&died_at, asked_at)| died_at < asked_at) {
             return self.broken(Law::Undeleted, format!("{record:?} of {key} {epoch:?}"));
         }
-        if let Some(seen) = stream
-            .incarnations
-            .get(&epoch)
-            .and_then(|i| i.seen.get(&record.seq()))
-        {
+        if let Some(seen) = stream.incarnations.get(&epoch).and_then(|i| i.seen.get(&record.seq())) {
             if seen.digest == digest {
                 return Ok(());
             }
@@ -42,10 +35,7 @@ impl History {
             return self.broken(Law::Changed, detail);
         }
         let Some(&(logical, at)) = self.payloads.get(record.payload()) else {
-            return self.broken(
-                Law::Invented,
-                format!("{record:?} in {key}: nobody appended this payload"),
-            );
+            return self.broken(Law::Invented, format!("{record:?} in {key}: nobody appended this payload"));
         };
         self.check_sight(key, epoch, record, logical, at, asked_at)?;
         self.check_neighbours(key, epoch, record)?;
@@ -54,23 +44,13 @@ impl History {
         let step = self.step;
         self.logicals[logical].first_seen.get_or_insert(step);
         let submit = self.logicals[logical].first_submit;
-        let incarnation = self
-            .stream(key)
-            .incarnations
-            .entry(epoch)
-            .or_insert_with(|| Incarnation {
-                since: submit,
-                ..Incarnation::default()
-            });
+        let incarnation = self.stream(key).incarnations.entry(epoch).or_insert_with(|| Incarnation {
+            since: submit,
+            seen_at: step,
+            ..Incarnation::default()
+        });
         incarnation.since = incarnation.since.min(submit);
-        incarnation.seen.insert(
-            record.seq(),
-            Seen {
-                logical,
-                digest,
-                time: record.time(),
-            },
-        );
+        incarnation.seen.insert(record.seq(), Seen { logical, digest, time: record.time() });
         Ok(())
     }
 
@@ -98,13 +78,7 @@ impl History {
         if !self.is_what_was_appended(record, index, at) {
             return says(Law::Changed, "headers differ from what was appended");
         }
-        let Some(first) = record
-            .seq()
-            .0
-            .checked_sub(at)
-            .filter(|&first| first > 0)
-            .map(SeqNum)
-        else {
+        let Some(first) = record.seq().0.checked_sub(at).filter(|&first| first > 0).map(SeqNum) else {
             return says(Law::AppendTorn, "the events before it have no room");
         };
         match logical.places.get(&epoch) {
@@ -115,13 +89,13 @@ impl History {
             _ => (),
         }
         let Some(acked) = logical.acked else { return Ok(()) };
-        if asked_at.is_some_and(|asked_at| acked.at < stream.dead_before(asked_at)) {
-            return says(
-                Law::Undeleted,
-                "acknowledged before a deletion that was acknowledged",
-            );
+        let is_dead = |asked_at| acked.at.max(logical.last_submit) < stream.dead_before(asked_at);
+        if asked_at.is_some_and(is_dead) {
+            return says(Law::Undeleted, "acknowledged before a deletion that was acknowledged");
         }
-        if acked.generation == Some(stream.generation) {
+        let since = stream.incarnations.get(&epoch).map_or(logical.first_submit, |i| i.since);
+        let surely_present = !stream.deletion_can_reach(since.min(logical.first_submit));
+        if acked.generation == Some(stream.generation) && surely_present {
             if acked.first != first {
                 return says(Law::Changed, "was acknowledged at another place");
             }
@@ -136,11 +110,7 @@ impl History {
         let logical = &self.logicals[logical];
         let draft = &logical.drafts[at as usize];
         let key = record.idempotency().map(|(key, count)| (key, u64::from(count)));
-        let expected_key = logical
-            .key
-            .clone()
-            .filter(|_| at == 0)
-            .map(|key| (key, logical.count()));
+        let expected_key = logical.key.clone().filter(|_| at == 0).map(|key| (key, logical.count()));
         record.is_json() == draft.json
             && record.content_type() == draft.content_type.as_deref()
             && record.parent() == draft.parent.as_deref()
@@ -160,10 +130,7 @@ impl History {
         if sound {
             return Ok(());
         }
-        self.broken(
-            Law::TimeWentBack,
-            format!("{record:?} of {key} between {before:?} and {after:?}"),
-        )
+        self.broken(Law::TimeWentBack, format!("{record:?} of {key} between {before:?} and {after:?}"))
     }
 }
 

@@ -35,10 +35,7 @@ fn record(seq: u64, time: u64, payload: &'static str) -> Record {
 }
 
 fn idempotency() -> Idempotency {
-    Idempotency {
-        key: Bytes::from_static(b"key"),
-        digest: 1,
-    }
+    Idempotency { key: Bytes::from_static(b"key"), digest: 1 }
 }
 
 /// A stream as a read finds it: everything from the first record to the last.
@@ -46,24 +43,13 @@ fn found(epoch: Epoch, records: &[Record]) -> ReadReply {
     let first = records.first().map_or(SeqNum(1), Record::seq);
     let last = records.last().map_or(SeqNum(0), Record::seq);
     let records = records.to_vec();
-    ReadReply {
-        records,
-        epoch,
-        first,
-        last,
-        gaps: Vec::new(),
-        next: last.next(),
-        at_tail: true,
-    }
+    ReadReply { records, epoch, first, last, gaps: Vec::new(), next: last.next(), at_tail: true }
 }
 
 impl Story {
     fn to(&mut self) -> ReplyTo {
         self.request += 1;
-        ReplyTo {
-            core: CORE,
-            request: self.request,
-        }
+        ReplyTo { core: CORE, request: self.request }
     }
 
     fn append(&mut self, payloads: &[&'static str]) -> ReplyTo {
@@ -90,13 +76,7 @@ impl Story {
 
     fn ack_as(&mut self, to: ReplyTo, first: u64, count: u32, replayed: bool) -> Checked {
         let time = Timestamp(10 * first);
-        let appended = Appended {
-            first: SeqNum(first),
-            time,
-            count,
-            replayed,
-            ack: AckLevel::Fsync,
-        };
+        let appended = Appended { first: SeqNum(first), time, count, replayed, ack: AckLevel::Fsync };
         self.history.reply(to, &Reply::Appended(appended))
     }
 
@@ -109,16 +89,7 @@ impl Story {
     fn ask_read(&mut self, from: u64) -> ReplyTo {
         let to = self.to();
         let (from, limit, bytes_max) = (ReadFrom::Seq(SeqNum(from)), 100, 10_000);
-        self.history.submit(
-            SHARD,
-            &Command::Read(Read {
-                to,
-                stream: key(),
-                from,
-                limit,
-                bytes_max,
-            }),
-        );
+        self.history.submit(SHARD, &Command::Read(Read { to, stream: key(), from, limit, bytes_max }));
         to
     }
 
@@ -147,25 +118,12 @@ impl Story {
     fn watch(&mut self, next: u64, epoch: Epoch) -> Checked {
         let to = self.to();
         let target = WatchTarget::Stream(key());
-        self.history
-            .submit(SHARD, &Command::Watch { to, route: 5, target });
-        self.history.reply(
-            to,
-            &Reply::Watching {
-                next: SeqNum(next),
-                epoch,
-            },
-        )
+        self.history.submit(SHARD, &Command::Watch { to, route: 5, target });
+        self.history.reply(to, &Reply::Watching { next: SeqNum(next), epoch })
     }
 
     fn deliver(&mut self, epoch: Epoch, change: Change) -> Checked {
-        self.history.deliver(&Delivery {
-            core: CORE,
-            route: 5,
-            stream: key(),
-            epoch,
-            change,
-        })
+        self.history.deliver(&Delivery { core: CORE, route: 5, stream: key(), epoch, change })
     }
 
     fn delivered(&mut self, records: &[Record]) -> Checked {
@@ -212,10 +170,7 @@ fn an_acknowledged_event_must_survive() {
     // The tail looks right, but another event stands there.
     let ghost = story.append(&["c"]);
     story.history.crash();
-    breaks(
-        Law::AcknowledgedLost,
-        story.audit(found(E1, &[record(1, 10, "a"), record(2, 20, "c")])),
-    );
+    breaks(Law::AcknowledgedLost, story.audit(found(E1, &[record(1, 10, "a"), record(2, 20, "c")])));
     assert_eq!(story.history.open_count(), 0, "{ghost:?}");
 }
 
@@ -232,32 +187,18 @@ fn what_was_seen_may_not_vanish() {
 #[test]
 fn an_event_may_not_change() {
     let mut story = two();
-    story
-        .read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")]))
-        .unwrap();
-    breaks(
-        Law::Changed,
-        story.read(found(E1, &[record(1, 10, "a"), record(2, 21, "b")])),
-    );
+    story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
+    breaks(Law::Changed, story.read(found(E1, &[record(1, 10, "a"), record(2, 21, "b")])));
     let mut story = two();
-    breaks(
-        Law::Changed,
-        story.read(found(E1, &[record(1, 10, "b"), record(2, 20, "a")])),
-    );
+    breaks(Law::Changed, story.read(found(E1, &[record(1, 10, "b"), record(2, 20, "a")])));
     let mut story = two();
-    breaks(
-        Law::Changed,
-        story.read(found(E1, &[record(1, 9, "a"), record(2, 20, "b")])),
-    );
+    breaks(Law::Changed, story.read(found(E1, &[record(1, 9, "a"), record(2, 20, "b")])));
 }
 
 #[test]
 fn nobody_invents_events() {
     let mut story = two();
-    breaks(
-        Law::Invented,
-        story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "x")])),
-    );
+    breaks(Law::Invented, story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "x")])));
 }
 
 #[test]
@@ -265,10 +206,7 @@ fn an_append_has_one_place() {
     let mut story = Story::default();
     story.append(&["a"]);
     story.history.crash();
-    breaks(
-        Law::Duplicated,
-        story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "a")])),
-    );
+    breaks(Law::Duplicated, story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "a")])));
 }
 
 #[test]
@@ -318,10 +256,7 @@ fn what_a_recovery_discarded_never_comes_back() {
     let two = [record(1, 10, "a"), record(2, 20, "b")];
     story.audit(found(E1, &two)).unwrap();
     let [a, b] = two;
-    breaks(
-        Law::Resurrected,
-        story.read(found(E1, &[a, b, record(3, 30, "c")])),
-    );
+    breaks(Law::Resurrected, story.read(found(E1, &[a, b, record(3, 30, "c")])));
 }
 
 #[test]
@@ -338,10 +273,7 @@ fn a_retry_may_store_what_was_discarded() {
 #[test]
 fn a_refused_append_never_appears() {
     let mut story = two();
-    let expect = Some(Expect {
-        last: SeqNum(1),
-        on_mismatch: OnMismatch::PreconditionFailed,
-    });
+    let expect = Some(Expect { last: SeqNum(1), on_mismatch: OnMismatch::PreconditionFailed });
     let to = story.append_if(&["c"], expect);
     let refused = Reply::Failed(Failure::PreconditionFailed { last: SeqNum(2) });
     story.history.reply(to, &refused).unwrap();
@@ -353,20 +285,12 @@ fn a_refused_append_never_appears() {
 fn a_condition_is_judged_rightly() {
     let conditional = |last, reply: Reply| {
         let mut story = two();
-        let expect = Expect {
-            last: SeqNum(last),
-            on_mismatch: OnMismatch::PreconditionFailed,
-        };
+        let expect = Expect { last: SeqNum(last), on_mismatch: OnMismatch::PreconditionFailed };
         let to = story.append_if(&["c"], Some(expect));
         story.history.reply(to, &reply)
     };
-    let appended = Appended {
-        first: SeqNum(3),
-        time: Timestamp(30),
-        count: 1,
-        replayed: false,
-        ack: AckLevel::Fsync,
-    };
+    let appended =
+        Appended { first: SeqNum(3), time: Timestamp(30), count: 1, replayed: false, ack: AckLevel::Fsync };
     conditional(2, Reply::Appended(appended)).unwrap();
     breaks(Law::WrongReply, conditional(1, Reply::Appended(appended)));
     let refused = Reply::Failed(Failure::PreconditionFailed { last: SeqNum(2) });
@@ -379,10 +303,7 @@ fn an_append_whose_outcome_is_unknown_may_be_there_or_not() {
     for survives in [true, false] {
         let mut story = two();
         let to = story.append(&["c"]);
-        story
-            .history
-            .reply(to, &Reply::Failed(Failure::Unavailable(Unavailable::Stopped)))
-            .unwrap();
+        story.history.reply(to, &Reply::Failed(Failure::Unavailable(Unavailable::Stopped))).unwrap();
         story.history.crash();
         let mut all = vec![record(1, 10, "a"), record(2, 20, "b"), record(3, 30, "c")];
         all.truncate(if survives { 3 } else { 2 });
@@ -409,10 +330,7 @@ fn sequence_numbers_have_no_holes() {
     for (payload, seq) in [("a", 1), ("b", 2), ("c", 3)] {
         story.stored(payload, seq);
     }
-    breaks(
-        Law::Hole,
-        story.read(found(E1, &[record(1, 10, "a"), record(3, 30, "c")])),
-    );
+    breaks(Law::Hole, story.read(found(E1, &[record(1, 10, "a"), record(3, 30, "c")])));
     let mut late = found(E1, &[record(2, 20, "b"), record(3, 30, "c")]);
     late.first = SeqNum(1);
     breaks(Law::Hole, story.read(late));
@@ -420,11 +338,7 @@ fn sequence_numbers_have_no_holes() {
 
 #[test]
 fn a_gap_needs_damage() {
-    let gap = Gap {
-        from: SeqNum(1),
-        to: SeqNum(1),
-        cause: GapCause::Damaged,
-    };
+    let gap = Gap { from: SeqNum(1), to: SeqNum(1), cause: GapCause::Damaged };
     let mut reply = found(E1, &[record(2, 20, "b")]);
     (reply.first, reply.gaps) = (SeqNum(1), vec![gap]);
     let mut story = two();
@@ -437,19 +351,14 @@ fn a_gap_needs_damage() {
 #[test]
 fn damage_does_not_excuse_silence() {
     let mut story = two();
-    story
-        .read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")]))
-        .unwrap();
+    story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
     story.history.crash();
     story.history.allow_damage();
     breaks(Law::Stale, story.audit(found(E1, &[record(1, 10, "a")])));
     let mut story = two();
     story.history.crash();
     story.history.allow_damage();
-    let corrupt = Reply::Failed(Failure::Corrupt {
-        from: SeqNum(1),
-        to: SeqNum(2),
-    });
+    let corrupt = Reply::Failed(Failure::Corrupt { from: SeqNum(1), to: SeqNum(2) });
     story.history.begin_audit();
     let to = story.ask_read(1);
     story.history.reply(to, &corrupt).unwrap();
@@ -464,18 +373,13 @@ fn only_the_last_group_is_forgiven() {
     story.history.crash();
     story.history.allow_damage();
     story.history.forgive_after(before_last);
-    story
-        .audit(found(E1, &[record(1, 10, "a"), record(2, 20, "b")]))
-        .unwrap();
+    story.audit(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
     let mut story = two();
     let before_last = story.history.now();
     story.stored("c", 3);
     story.history.crash();
     story.history.forgive_after(before_last);
-    breaks(
-        Law::AcknowledgedLost,
-        story.audit(found(E1, &[record(1, 10, "a")])),
-    );
+    breaks(Law::AcknowledgedLost, story.audit(found(E1, &[record(1, 10, "a")])));
 }
 
 #[test]
@@ -483,10 +387,7 @@ fn time_never_goes_back() {
     let mut story = Story::default();
     story.append(&["a"]);
     story.append(&["b"]);
-    breaks(
-        Law::TimeWentBack,
-        story.read(found(E1, &[record(1, 20, "a"), record(2, 10, "b")])),
-    );
+    breaks(Law::TimeWentBack, story.read(found(E1, &[record(1, 20, "a"), record(2, 10, "b")])));
 }
 
 #[test]
@@ -506,18 +407,14 @@ fn what_was_deleted_stays_deleted() {
 #[test]
 fn a_new_incarnation_needs_a_deletion() {
     let mut story = two();
-    story
-        .read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")]))
-        .unwrap();
+    story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
     story.append(&["c"]);
     story.history.crash();
     let reply = found(E9, &[record(1, 30, "c")]);
     story.history.begin_audit();
     breaks(Law::Stale, story.read(reply.clone()));
     let mut story = two();
-    story
-        .read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")]))
-        .unwrap();
+    story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
     let to = story.delete();
     story.append(&["c"]);
     story.history.crash();
@@ -529,31 +426,14 @@ fn a_new_incarnation_needs_a_deletion() {
 fn what_was_trimmed_stays_trimmed() {
     let mut story = two();
     let to = story.to();
-    story.history.submit(
-        SHARD,
-        &Command::Trim {
-            to,
-            stream: key(),
-            before: SeqNum(2),
-        },
-    );
-    story
-        .history
-        .reply(to, &Reply::Trimmed { first: SeqNum(2) })
-        .unwrap();
-    let gap = Gap {
-        from: SeqNum(1),
-        to: SeqNum(1),
-        cause: GapCause::Trimmed,
-    };
+    story.history.submit(SHARD, &Command::Trim { to, stream: key(), before: SeqNum(2) });
+    story.history.reply(to, &Reply::Trimmed { first: SeqNum(2) }).unwrap();
+    let gap = Gap { from: SeqNum(1), to: SeqNum(1), cause: GapCause::Trimmed };
     let mut reply = found(E1, &[record(2, 20, "b")]);
     breaks(Law::Hole, story.read(reply.clone()));
     reply.gaps.push(gap);
     story.audit(reply).unwrap();
-    breaks(
-        Law::Untrimmed,
-        story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])),
-    );
+    breaks(Law::Untrimmed, story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])));
 }
 
 #[test]
@@ -562,11 +442,7 @@ fn events_do_not_leave_without_a_trim() {
     let all = [record(1, 10, "a"), record(2, 20, "b")];
     story.read(found(E1, &all)).unwrap();
     let mut reply = found(E1, &all[1..]);
-    reply.gaps.push(Gap {
-        from: SeqNum(1),
-        to: SeqNum(1),
-        cause: GapCause::Trimmed,
-    });
+    reply.gaps.push(Gap { from: SeqNum(1), to: SeqNum(1), cause: GapCause::Trimmed });
     breaks(Law::SeenVanished, story.audit(reply));
 }
 
@@ -576,16 +452,11 @@ fn a_reply_shows_what_was_acknowledged_before_the_question() {
     let early = story.ask_read(1);
     story.stored("c", 3);
     let two_events = found(E1, &[record(1, 10, "a"), record(2, 20, "b")]);
-    story
-        .history
-        .reply(early, &Reply::Read(two_events.clone()))
-        .unwrap();
+    story.history.reply(early, &Reply::Read(two_events.clone())).unwrap();
     breaks(Law::Stale, story.read(two_events));
     breaks(Law::Stale, story.watch(3, E1));
     let to = story.to();
-    story
-        .history
-        .submit(SHARD, &Command::Describe { to, stream: key() });
+    story.history.submit(SHARD, &Command::Describe { to, stream: key() });
     breaks(Law::Stale, story.history.reply(to, &Reply::Described(None)));
 }
 
@@ -596,14 +467,8 @@ fn a_listing_is_sorted_whole_and_true() {
         story.history.set_owner(&key(), SHARD);
         let to = story.to();
         let bucket = key().bucket;
-        let page = ListPage {
-            after: after.to_owned(),
-            limit: 10,
-            ..ListPage::default()
-        };
-        story
-            .history
-            .submit(SHARD, &Command::ListStreams { to, bucket, page });
+        let page = ListPage { after: after.to_owned(), limit: 10, ..ListPage::default() };
+        story.history.submit(SHARD, &Command::ListStreams { to, bucket, page });
         let describe = |name: &&str| engine::StreamDescription {
             key: StreamKey::parse("b", name).unwrap(),
             epoch: E1,
@@ -612,9 +477,7 @@ fn a_listing_is_sorted_whole_and_true() {
             bytes: 100,
             last_time: Timestamp(20),
         };
-        story
-            .history
-            .reply(to, &Reply::Streams(streams.iter().map(describe).collect()))
+        story.history.reply(to, &Reply::Streams(streams.iter().map(describe).collect()))
     };
     listing(&["s"], "").unwrap();
     breaks(Law::Stale, listing(&[], ""));
@@ -642,10 +505,7 @@ fn deliveries_continue_each_other() {
     story.delivered(&[record(3, 30, "c")]).unwrap();
     breaks(Law::DeliveryOutOfOrder, story.delivered(&[record(3, 30, "c")]));
     story.delivered(&[record(4, 40, "d")]).unwrap();
-    let skip = Change::Skipped {
-        from: SeqNum(5),
-        next: SeqNum(7),
-    };
+    let skip = Change::Skipped { from: SeqNum(5), next: SeqNum(7) };
     breaks(Law::GapUnexplained, story.deliver(E1, skip));
 }
 
@@ -655,14 +515,9 @@ fn a_watcher_is_told_of_a_deletion() {
     story.watch(3, E1).unwrap();
     story.deleted();
     story.append(&["c"]);
-    breaks(
-        Law::DeliveryOutOfOrder,
-        story.deliver(E9, Change::Records(vec![record(1, 30, "c")])),
-    );
+    breaks(Law::DeliveryOutOfOrder, story.deliver(E9, Change::Records(vec![record(1, 30, "c")])));
     story.deliver(E1, Change::Deleted).unwrap();
-    story
-        .deliver(E9, Change::Records(vec![record(1, 30, "c")]))
-        .unwrap();
+    story.deliver(E9, Change::Records(vec![record(1, 30, "c")])).unwrap();
 }
 
 #[test]

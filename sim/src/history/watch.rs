@@ -40,11 +40,7 @@ impl History {
             }
             cursors.insert(key.clone(), Cursor { epoch, next });
         }
-        let watch = Watch {
-            target: target.clone(),
-            cursors,
-            ended: false,
-        };
+        let watch = Watch { target: target.clone(), cursors, ended: false };
         let earlier = self.watches.insert((core, route), watch);
         assert!(earlier.is_none(), "route {route} of {core} was used twice");
         Ok(())
@@ -62,18 +58,9 @@ impl History {
     /// The law that the delivery breaks.
     pub fn deliver(&mut self, delivery: &Delivery) -> Checked {
         self.step += 1;
-        let Delivery {
-            core,
-            route,
-            stream: key,
-            epoch,
-            change,
-        } = delivery;
+        let Delivery { core, route, stream: key, epoch, change } = delivery;
         let Some(watch) = self.watches.get(&(*core, *route)) else {
-            return self.broken(
-                Law::AnsweredTwice,
-                format!("{delivery:?} for a watch that is not there"),
-            );
+            return self.broken(Law::AnsweredTwice, format!("{delivery:?} for a watch that is not there"));
         };
         if watch.ended {
             return self.see_all(key, *epoch, change);
@@ -87,19 +74,16 @@ impl History {
         }
         let cursor = watch.cursors.get(key).copied();
         let moved = self.moved(delivery, cursor)?;
-        let watch = self
-            .watches
-            .get_mut(&(*core, *route))
-            .expect("it was there above");
+        let watch = self.watches.get_mut(&(*core, *route)).expect("it was there above");
         watch.cursors.insert(key.clone(), moved);
         self.see_all(key, *epoch, change)
     }
 
     fn see_all(&mut self, key: &StreamKey, epoch: Epoch, change: &Change) -> Checked {
         match change {
-            Change::Records(records) => records
-                .iter()
-                .try_for_each(|record| self.see(key, epoch, record, None)),
+            Change::Records(records) => {
+                records.iter().try_for_each(|record| self.see(key, epoch, record, None))
+            }
             Change::Deleted => self.see_deletion(key, epoch),
             Change::Skipped { .. } if self.damaged => Ok(()),
             Change::Skipped { .. } => self.broken(Law::GapUnexplained, format!("{key}: {change:?}")),
@@ -114,30 +98,20 @@ impl History {
         if asked_for {
             return Ok(());
         }
-        self.broken(
-            Law::Invented,
-            format!("deletion of {key}, which nobody asked for"),
-        )
+        self.broken(Law::Invented, format!("deletion of {key}, which nobody asked for"))
     }
 
     /// Where the cursor stands after the delivery.
     fn moved(&self, delivery: &Delivery, cursor: Option<Cursor>) -> Result<Cursor, super::Violation> {
         let epoch = delivery.epoch;
-        let out_of_order = |what: &str| {
-            self.broken(
-                Law::DeliveryOutOfOrder,
-                format!("{what}: {delivery:?} at {cursor:?}"),
-            )
-        };
+        let out_of_order =
+            |what: &str| self.broken(Law::DeliveryOutOfOrder, format!("{what}: {delivery:?} at {cursor:?}"));
         match &delivery.change {
             Change::Records(records) => {
                 let Some(first) = records.first().map(Record::seq) else {
                     return out_of_order("empty");
                 };
-                let dense = records
-                    .iter()
-                    .zip(first.0..)
-                    .all(|(record, seq)| record.seq() == SeqNum(seq));
+                let dense = records.iter().zip(first.0..).all(|(record, seq)| record.seq() == SeqNum(seq));
                 if !dense {
                     return out_of_order("not dense");
                 }
@@ -146,20 +120,14 @@ impl History {
                     Some(at) if at.epoch != epoch && (at.next != SeqNum::FIRST || at.epoch > epoch) => {
                         out_of_order("another incarnation without a word")
                     }
-                    _ => Ok(Cursor {
-                        epoch,
-                        next: first.plus(records.len() as u64),
-                    }),
+                    _ => Ok(Cursor { epoch, next: first.plus(records.len() as u64) }),
                 }
             }
             Change::Deleted => {
                 if cursor.is_some_and(|at| at.epoch > epoch) {
                     return out_of_order("deletion of an older incarnation");
                 }
-                Ok(Cursor {
-                    epoch,
-                    next: SeqNum::FIRST,
-                })
+                Ok(Cursor { epoch, next: SeqNum::FIRST })
             }
             Change::Skipped { from, next } => {
                 if cursor.is_some_and(|at| at.next != *from) || next <= from {
@@ -191,11 +159,7 @@ impl History {
             let Some(cursor) = watch.cursors.get(key) else {
                 continue;
             };
-            let next = if epoch == Epoch(0) {
-                SeqNum::FIRST
-            } else {
-                last.next()
-            };
+            let next = if epoch == Epoch(0) { SeqNum::FIRST } else { last.next() };
             if cursor.next != next {
                 let detail = format!("{key} ends with {last}, watch {route} of {core} stands at {cursor:?}");
                 return self.broken(Law::DeliveryMissed, detail);

@@ -13,12 +13,8 @@ use crate::world::{End, Life, Lived, World};
 use engine::Sabotage;
 
 /// Errors that a disk reports truthfully.
-pub(crate) const HONEST: [OpFault; 4] = [
-    OpFault::Io,
-    OpFault::NoSpace,
-    OpFault::TooManyFiles,
-    OpFault::Short,
-];
+pub(crate) const HONEST: [OpFault; 4] =
+    [OpFault::Io, OpFault::NoSpace, OpFault::TooManyFiles, OpFault::Short];
 
 /// One run.
 ///
@@ -31,10 +27,7 @@ pub fn run(seed: u64, sabotage: Sabotage, readable: bool) -> Outcome {
     }
     world.plant(sabotage);
     match lives(&mut world) {
-        Ok(points) => Ok(Tally {
-            points,
-            ..tally(&world)
-        }),
+        Ok(points) => Ok(Tally { points, ..tally(&world) }),
         Err(violation) => Err(broken(&world, violation)),
     }
 }
@@ -57,13 +50,7 @@ fn lives(world: &mut World) -> Result<u64, Violation> {
             u64::from(lived != Lived::AsPlanned || matches!(life.end, End::Quiet(_) | End::Crash { .. }));
     }
     world.disk.faults.clear();
-    let end = Life {
-        shard_count,
-        commands: 10,
-        audit: true,
-        idle: true,
-        end: End::Audited,
-    };
+    let end = Life { shard_count, commands: 10, audit: true, idle: true, end: End::Audited };
     world.live(end)?;
     Ok(points)
 }
@@ -82,30 +69,14 @@ pub(crate) fn any_life(rng: &mut Rng, shard_count: u16) -> Life {
         1 => rng.below(40),
         _ => rng.below(120),
     };
-    let crash = if rng.chance(1, 3) {
-        Crash::Kill
-    } else {
-        Crash::PowerCut
-    };
+    let crash = if rng.chance(1, 3) { Crash::Kill } else { Crash::PowerCut };
     let end = match rng.below(10) {
         0 => End::Clean,
         1 => End::Quiet(crash),
-        2..=4 => End::Crash {
-            after: rng.below(70),
-            crash,
-        },
-        _ => End::Crash {
-            after: rng.below(120 + 8 * commands),
-            crash,
-        },
+        2..=4 => End::Crash { after: rng.below(70), crash },
+        _ => End::Crash { after: rng.below(120 + 8 * commands), crash },
     };
-    Life {
-        shard_count,
-        commands,
-        audit: rng.chance(2, 3),
-        idle: rng.coin(),
-        end,
-    }
+    Life { shard_count, commands, audit: rng.chance(2, 3), idle: rng.coin(), end }
 }
 
 /// Many runs, one after the other, until so many crashes were lived through.

@@ -91,13 +91,7 @@ fn prepare(world: &mut World, base: Base) -> Result<(), Violation> {
     if base == Base::Fresh {
         return Ok(());
     }
-    let life = Life {
-        shard_count: 1,
-        commands: 0,
-        audit: false,
-        idle: true,
-        end: End::Audited,
-    };
+    let life = Life { shard_count: 1, commands: 0, audit: false, idle: true, end: End::Audited };
     world.live(life)?;
     for _ in 0..20 {
         let stream = world.workload.streams()[1].clone();
@@ -110,35 +104,19 @@ fn prepare(world: &mut World, base: Base) -> Result<(), Violation> {
 }
 
 fn spell(world: &mut World, word: &[Letter]) -> Result<(), Violation> {
-    let life = Life {
-        shard_count: 1,
-        commands: 0,
-        audit: false,
-        idle: false,
-        end: End::Audited,
-    };
+    let life = Life { shard_count: 1, commands: 0, audit: false, idle: false, end: End::Audited };
     world.live(life)?;
     for letter in word {
-        let (first, second) = (
-            world.workload.streams()[0].clone(),
-            world.workload.streams()[1].clone(),
-        );
+        let (first, second) = (world.workload.streams()[0].clone(), world.workload.streams()[1].clone());
         let core = CoreId(0);
         let command = match letter {
             Letter::Append => world.workload.append(core, first, 1),
             Letter::Other => world.workload.append(core, second, 1),
             Letter::Many => world.workload.append(core, first, 8),
-            Letter::Delete => Command::Delete {
-                to: world.workload.next_to(core),
-                stream: first,
-            },
+            Letter::Delete => Command::Delete { to: world.workload.next_to(core), stream: first },
             Letter::Trim => {
                 let before = SeqNum(world.history.tail_of(&first).0);
-                Command::Trim {
-                    to: world.workload.next_to(core),
-                    stream: first,
-                    before,
-                }
+                Command::Trim { to: world.workload.next_to(core), stream: first, before }
             }
             Letter::Pause => {
                 world.pause()?;
@@ -165,13 +143,7 @@ fn die_every_way(picture: &World) -> Result<Tally, Box<Broken>> {
     // A kill leaves the cache; what recovery then shows must survive a power cut.
     let mut world = picture.fork();
     world.die(Crash::Kill);
-    let life = Life {
-        shard_count: 1,
-        commands: 0,
-        audit: true,
-        idle: false,
-        end: End::Quiet(Crash::Kill),
-    };
+    let life = Life { shard_count: 1, commands: 0, audit: true, idle: false, end: End::Quiet(Crash::Kill) };
     world.live(life).map_err(|violation| broken(&world, violation))?;
     let count = world.disk.at_stake().count;
     world.cut_power_exactly(&vec![Fate::Lost; count]);
@@ -180,18 +152,9 @@ fn die_every_way(picture: &World) -> Result<Tally, Box<Broken>> {
 }
 
 fn recover(mut world: World) -> Result<Tally, Box<Broken>> {
-    let life = Life {
-        shard_count: 1,
-        commands: 0,
-        audit: true,
-        idle: false,
-        end: End::Audited,
-    };
+    let life = Life { shard_count: 1, commands: 0, audit: true, idle: false, end: End::Audited };
     world.live(life).map_err(|violation| broken(&world, violation))?;
-    Ok(Tally {
-        points: 1,
-        ..tally(&world)
-    })
+    Ok(Tally { points: 1, ..tally(&world) })
 }
 
 fn all_fates(picture: &World) -> Vec<Vec<Fate>> {
@@ -200,19 +163,11 @@ fn all_fates(picture: &World) -> Vec<Vec<Fate>> {
     let older = count - varied;
     let mut all = Vec::new();
     // What is older than the last eight is kept as a whole, or lost as a whole.
-    let backgrounds: &[Fate] = if older > 0 {
-        &[Fate::Kept, Fate::Lost]
-    } else {
-        &[Fate::Kept]
-    };
+    let backgrounds: &[Fate] = if older > 0 { &[Fate::Kept, Fate::Lost] } else { &[Fate::Kept] };
     for &background in backgrounds {
         for subset in 0..1_u32 << varied {
             let fate = |at: usize| {
-                if subset >> at & 1 == 1 {
-                    Fate::Kept
-                } else {
-                    Fate::Lost
-                }
+                if subset >> at & 1 == 1 { Fate::Kept } else { Fate::Lost }
             };
             let mut fates = vec![background; older];
             fates.extend((0..varied).map(fate));

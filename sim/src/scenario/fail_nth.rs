@@ -41,10 +41,7 @@ pub fn run_one(seed: u64, fault: OpFault, number: u64, sabotage: Sabotage, reada
     match script(&mut world) {
         Ok(()) => {
             let reached = world.disk.submitted_count() >= number;
-            Ok(Tally {
-                points: u64::from(reached),
-                ..tally(&world)
-            })
+            Ok(Tally { points: u64::from(reached), ..tally(&world) })
         }
         Err(violation) => Err(broken(&world, violation)),
     }
@@ -53,22 +50,10 @@ pub fn run_one(seed: u64, fault: OpFault, number: u64, sabotage: Sabotage, reada
 fn script(world: &mut World) -> Result<(), Violation> {
     let ends = [End::Quiet(Crash::PowerCut), End::Clean, End::Quiet(Crash::Kill)];
     for end in ends {
-        world.live(Life {
-            shard_count: 1,
-            commands: 24,
-            audit: true,
-            idle: false,
-            end,
-        })?;
+        world.live(Life { shard_count: 1, commands: 24, audit: true, idle: false, end })?;
     }
     // The last life may be the one that meets the error; the one after it may not.
-    let last = Life {
-        shard_count: 2,
-        commands: 6,
-        audit: true,
-        idle: true,
-        end: End::Audited,
-    };
+    let last = Life { shard_count: 2, commands: 6, audit: true, idle: true, end: End::Audited };
     if world.live(last)? != Lived::AsPlanned {
         world.disk.faults.clear();
         world.live(last)?;

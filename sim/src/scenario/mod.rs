@@ -70,32 +70,13 @@ pub struct Broken {
 pub type Outcome = Result<Tally, Box<Broken>>;
 
 pub(crate) fn broken(world: &World, violation: Violation) -> Box<Broken> {
-    Box::new(Broken {
-        violation,
-        lines: world.disk.trace.lines().to_vec(),
-    })
+    Box::new(Broken { violation, lines: world.disk.trace.lines().to_vec() })
 }
 
 /// The tally of one run that is over.
 pub(crate) fn tally(world: &World) -> Tally {
-    let Counts {
-        acked,
-        seen,
-        unknown,
-        refused: _,
-        gaps,
-    } = world.history.counts();
+    let Counts { acked, seen, unknown, refused: _, gaps } = world.history.counts();
     let faults = world.disk.faults.fired().len() as u64;
     let (lives, hash) = (world.lives(), world.trace_hash());
-    Tally {
-        runs: 1,
-        lives,
-        acked,
-        seen,
-        unknown,
-        faults,
-        gaps,
-        hash,
-        ..Tally::default()
-    }
+    Tally { runs: 1, lives, acked, seen, unknown, faults, gaps, hash, ..Tally::default() }
 }

@@ -19,13 +19,7 @@ use engine::{FileId, ListedFile, Sabotage};
 /// # Errors
 /// The first law that is broken: damage that is silent.
 pub fn run(seed: u64, sabotage: Sabotage, readable: bool) -> Outcome {
-    let mut world = World::new(
-        seed,
-        Mix {
-            append_memory: 0,
-            ..Mix::everything()
-        },
-    );
+    let mut world = World::new(seed, Mix { append_memory: 0, ..Mix::everything() });
     if readable {
         world.read_along();
     }
@@ -34,12 +28,7 @@ pub fn run(seed: u64, sabotage: Sabotage, readable: bool) -> Outcome {
     match case(&mut world) {
         Ok((refused, harmless)) => {
             let tally = tally(&world);
-            Ok(Tally {
-                points: 1,
-                refusals: refused.into(),
-                harmless: harmless.into(),
-                ..tally
-            })
+            Ok(Tally { points: 1, refusals: refused.into(), harmless: harmless.into(), ..tally })
         }
         Err(violation) => Err(broken(&world, violation)),
     }
@@ -48,33 +37,16 @@ pub fn run(seed: u64, sabotage: Sabotage, readable: bool) -> Outcome {
 fn case(world: &mut World) -> Result<(bool, bool), Violation> {
     let mut rng = world.rng.fork();
     let shard_count = 1 + rng.below(2) as u16;
-    let life = |commands, end| Life {
-        shard_count,
-        commands,
-        audit: true,
-        idle: true,
-        end,
-    };
+    let life = |commands, end| Life { shard_count, commands, audit: true, idle: true, end };
     for _ in 0..rng.below(3) {
-        let end = if rng.coin() {
-            End::Clean
-        } else {
-            End::Quiet(Crash::Kill)
-        };
+        let end = if rng.coin() { End::Clean } else { End::Quiet(Crash::Kill) };
         world.live(life(rng.below(60), end))?;
     }
     // How the last life ends decides what proves its last group.
     let commands = 5 + rng.below(80);
     let proved = rng.chance(3, 4);
-    let end = if proved && rng.coin() {
-        End::Clean
-    } else {
-        End::Quiet(Crash::Kill)
-    };
-    world.live(Life {
-        idle: proved,
-        ..life(commands, end)
-    })?;
+    let end = if proved && rng.coin() { End::Clean } else { End::Quiet(Crash::Kill) };
+    world.live(Life { idle: proved, ..life(commands, end) })?;
     world.disk.settle();
     world.history.allow_damage();
     if !proved {
@@ -103,35 +75,19 @@ fn damage(world: &mut World, rng: &mut Rng) -> bool {
     }
     // Mostly where something was written: the front of a file, or around its last written block.
     let content = world.disk.content(file).expect("it was just listed");
-    let used = content
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(1, |last| last as u64 + 1);
+    let used = content.iter().rposition(|&byte| byte != 0).map_or(1, |last| last as u64 + 1);
     let near = if rng.chance(1, 2) { used } else { len };
     let offset = rng.below(near);
     let sector = offset / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
     let sectors = *rng.pick(&[1, 2, 8, 16]);
     let rot = match rng.below(20) {
-        0..=7 => Rot::Flip {
-            offset,
-            bit: rng.below(8) as u8,
-        },
-        8..=11 => Rot::Zeroed {
-            offset: sector,
-            sectors,
-        },
+        0..=7 => Rot::Flip { offset, bit: rng.below(8) as u8 },
+        8..=11 => Rot::Zeroed { offset: sector, sectors },
         12..=14 => {
             let from = rng.below(near) / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
-            Rot::Misdirected {
-                from,
-                to: sector,
-                sectors,
-            }
+            Rot::Misdirected { from, to: sector, sectors }
         }
-        15..=16 => Rot::Stale {
-            offset: sector / 4096 * 4096,
-            sectors: 8,
-        },
+        15..=16 => Rot::Stale { offset: sector / 4096 * 4096, sectors: 8 },
         17 => Rot::Truncated { len: sector },
         18 => return world.disk.lose_file(file),
         _ => {
@@ -152,10 +108,6 @@ fn pick_file(files: &[ListedFile], rng: &mut Rng) -> ListedFile {
         FileId::Manifest { .. } => 4,
     };
     let wanted = rng.weighted(&[1, 2, 8, 6, 3]);
-    let matching: Vec<ListedFile> = files
-        .iter()
-        .copied()
-        .filter(|file| kind(file) == wanted)
-        .collect();
+    let matching: Vec<ListedFile> = files.iter().copied().filter(|file| kind(file) == wanted).collect();
     *rng.pick(if matching.is_empty() { files } else { &matching })
 }

@@ -147,6 +147,7 @@ impl World {
     fn run_life(&mut self, life: Life) -> Result<(), Interrupt> {
         self.start_server(life.shard_count)?;
         self.run_until(Stage::Serving)?;
+        self.tell_owners();
         if life.audit {
             self.audit()?;
         }
@@ -191,33 +192,19 @@ impl World {
                 let limit = 1 + self.rng.index(20);
                 let to = self.workload.next_to(core);
                 let from = ReadFrom::Seq(next);
-                self.submit(Command::Read(Read {
-                    to,
-                    stream,
-                    from,
-                    limit,
-                    bytes_max: 4096,
-                }))?;
+                self.submit(Command::Read(Read { to, stream, from, limit, bytes_max: 4096 }))?;
             }
             if !asked {
                 return Ok(self.history.finish_audit()?);
             }
             self.quiesce()?;
         }
-        Err(self
-            .history
-            .violation(Law::Unanswered, "an audit never ends".to_owned())
-            .into())
+        Err(self.history.violation(Law::Unanswered, "an audit never ends".to_owned()).into())
     }
 
     /// Each life has its own rhythm: a slow disk, eager clients, idle shards.
     fn change_pace(&mut self) {
         let mut draw = || *self.rng.pick(&[1, 2, 4, 12]);
-        self.pace = super::Pace {
-            complete: draw(),
-            submit: draw(),
-            turn: draw(),
-            tick: draw(),
-        };
+        self.pace = super::Pace { complete: draw(), submit: draw(), turn: draw(), tick: draw() };
     }
 }

@@ -110,12 +110,7 @@ impl World {
             strict: false,
             server: None,
             fuse: None,
-            pace: Pace {
-                complete: 4,
-                submit: 4,
-                turn: 4,
-                tick: 1,
-            },
+            pace: Pace { complete: 4, submit: 4, turn: 4, tick: 1 },
             last_commit_at: 0,
             lives: 0,
             orderly: false,
@@ -250,10 +245,7 @@ impl World {
         if self.history.open_count() == 0 {
             return Ok(());
         }
-        let detail = format!(
-            "{} questions, and nothing is under way",
-            self.history.open_count()
-        );
+        let detail = format!("{} questions, and nothing is under way", self.history.open_count());
         Err(self.history.violation(Law::Unanswered, detail).into())
     }
 
@@ -333,7 +325,11 @@ impl World {
 
     fn complete_at(&mut self, index: usize) -> Result<(), Interrupt> {
         self.burn()?;
+        let failed_reads = self.disk.failed_reads();
         let completion = self.disk.complete(index);
+        if self.disk.failed_reads() > failed_reads {
+            self.history.allow_read_error();
+        }
         let mut out = Asked::new();
         let server = self.server.as_mut().expect("a server lives");
         server.handle_completion(self.now, completion, &mut out)?;
@@ -365,6 +361,13 @@ impl World {
         let server = self.server.as_mut().expect("a server lives");
         server.handle_command(self.now, shard, command, &mut out);
         self.carry_out(out)
+    }
+
+    pub(crate) fn tell_owners(&mut self) {
+        for stream in self.history.streams() {
+            let shard = self.server().shard_of(&stream);
+            self.history.set_owner(&stream, shard);
+        }
     }
 
     fn route(&mut self, command: &Command) -> ShardId {
@@ -440,14 +443,8 @@ fn stream_of(command: &Command) -> Option<&types::StreamKey> {
         | Command::Trim { stream, .. }
         | Command::Describe { stream, .. }
         | Command::SetTail { stream, .. }
-        | Command::Watch {
-            target: WatchTarget::Stream(stream),
-            ..
-        } => Some(stream),
-        Command::Watch {
-            target: WatchTarget::Pattern(_),
-            ..
-        }
+        | Command::Watch { target: WatchTarget::Stream(stream), .. } => Some(stream),
+        Command::Watch { target: WatchTarget::Pattern(_), .. }
         | Command::Unwatch { .. }
         | Command::ListBuckets { .. }
         | Command::ListStreams { .. }

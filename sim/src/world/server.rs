@@ -90,7 +90,10 @@ impl Server {
         } else {
             let shard = &mut self.shards[usize::from(asker.0 - 1)];
             match &mut shard.role {
-                Role::Recovery(recovery) => recovery.handle_disk(now, op, result, &mut effects),
+                Role::Recovery(recovery) => {
+                    recovery.handle_disk(now, op, result, &mut effects);
+                    shard.needs_turn = recovery.wants_turn();
+                }
                 Role::Engine(engine) => {
                     engine.handle_disk(now, op, result, &mut effects);
                     shard.needs_turn = true;
@@ -98,7 +101,7 @@ impl Server {
             }
         }
         tag(asker, effects, out);
-        self.advance(now, out)
+        self.advance(out)
     }
 
     /// A client asks a shard for something.
@@ -118,12 +121,19 @@ impl Server {
     /// The server refuses to go on.
     pub fn handle_turn(&mut self, now: Timestamp, shard: usize, out: &mut Asked) -> Result<(), Refusal> {
         let mut effects = Vec::new();
-        if let Role::Engine(engine) = &mut self.shards[shard].role {
-            engine.handle_turn(now, &mut effects);
-            self.shards[shard].needs_turn = engine.wants_turn();
-        }
+        let turned = &mut self.shards[shard];
+        turned.needs_turn = match &mut turned.role {
+            Role::Recovery(recovery) => {
+                recovery.handle_turn(now, &mut effects);
+                recovery.wants_turn()
+            }
+            Role::Engine(engine) => {
+                engine.handle_turn(now, &mut effects);
+                engine.wants_turn()
+            }
+        };
         tag(asker_of(shard), effects, out);
-        self.advance(now, out)
+        self.advance(out)
     }
 
     /// Begins a clean stop.
@@ -131,11 +141,7 @@ impl Server {
     /// # Errors
     /// The server refuses to go on.
     pub fn handle_stop(&mut self, now: Timestamp, out: &mut Asked) -> Result<(), Refusal> {
-        assert_eq!(
-            self.stage,
-            Stage::Serving,
-            "only a server that serves is stopped cleanly"
-        );
+        assert_eq!(self.stage, Stage::Serving, "only a server that serves is stopped cleanly");
         self.stage = Stage::Stopping;
         for at in 0..self.shards.len() {
             let mut effects = Vec::new();
@@ -145,7 +151,7 @@ impl Server {
             }
             tag(asker_of(at), effects, out);
         }
-        self.advance(now, out)
+        self.advance(out)
     }
 
     /// How far it has come.
@@ -169,11 +175,7 @@ impl Server {
     pub fn shard_of(&self, key: &StreamKey) -> ShardId {
         let partition = partition_of(stream_hash(key), self.partition_count);
         let owns = |shard: &Shard| shard.partitions.contains(&partition);
-        let at = self
-            .shards
-            .iter()
-            .position(owns)
-            .expect("every partition has a shard");
+        let at = self.shards.iter().position(owns).expect("every partition has a shard");
         shard_id(at)
     }
 
@@ -183,17 +185,17 @@ impl Server {
     }
 
     /// Hands over from part to part as far as it goes.
-    fn advance(&mut self, now: Timestamp, out: &mut Asked) -> Result<(), Refusal> {
+    fn advance(&mut self, out: &mut Asked) -> Result<(), Refusal> {
         loop {
             let before = self.stage;
             match self.stage {
-                Stage::Booting => self.take_plans(now, out)?,
+                Stage::Booting => self.take_plans(out)?,
                 Stage::Recovering => self.take_reports(out)?,
                 Stage::Arming => self.take_epoch(out)?,
                 Stage::Fencing => self.take_engines()?,
                 Stage::Stopping => self.take_marks(out),
-                Stage::Sealing if self.boot.is_sealed() => self.stage = Stage::Sealed,
-                Stage::Serving | Stage::Sealing | Stage::Sealed => (),
+                Stage::Sealing => self.take_seal()?,
+                Stage::Serving | Stage::Sealed => (),
             }
             if self.stage == before {
                 return Ok(());
@@ -201,22 +203,18 @@ impl Server {
         }
     }
 
-    fn take_plans(&mut self, now: Timestamp, out: &mut Asked) -> Result<(), Refusal> {
+    fn take_plans(&mut self, out: &mut Asked) -> Result<(), Refusal> {
         let Some(plans) = self.boot.take_plans() else {
             return Ok(());
         };
         for (at, plan) in plans?.into_iter().enumerate() {
             let partitions = plan.partitions.clone();
-            let mut recovery = Recovery::new(plan, self.limits.clone(), now);
+            let mut recovery = Recovery::new(plan, self.limits.clone());
             let mut effects = Vec::new();
             recovery.handle_start(&mut effects);
             tag(asker_of(at), effects, out);
             let role = Role::Recovery(Box::new(recovery));
-            self.shards.push(Shard {
-                partitions,
-                role,
-                needs_turn: false,
-            });
+            self.shards.push(Shard { partitions, role, needs_turn: false });
         }
         self.stage = Stage::Recovering;
         Ok(())
@@ -236,6 +234,8 @@ impl Server {
         }
         let mut reports = std::mem::take(&mut self.reports);
         reports.sort_by_key(|report| report.shard);
+        // For whoever reads the trace.
+        out.extend(reports.iter().map(|report| (BOOT, Effect::Notice(format!("{report:?}")))));
         let mut effects = Vec::new();
         self.boot.handle_recovered(&reports, &mut effects);
         tag(BOOT, effects, out);
@@ -269,14 +269,18 @@ impl Server {
                 shard.needs_turn = true;
             }
         }
-        if self
-            .shards
-            .iter()
-            .all(|shard| matches!(shard.role, Role::Engine(_)))
-        {
+        if self.shards.iter().all(|shard| matches!(shard.role, Role::Engine(_))) {
             self.stage = Stage::Serving;
         }
         Ok(())
+    }
+
+    fn take_seal(&mut self) -> Result<(), Refusal> {
+        if self.boot.is_sealed() {
+            self.stage = Stage::Sealed;
+        }
+        // A failed seal is told where a failed epoch is told.
+        self.boot.take_armed().map_or(Ok(()), |refused| refused.map(|_| ()))
     }
 
     fn take_marks(&mut self, out: &mut Asked) {
