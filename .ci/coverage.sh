@@ -29,7 +29,7 @@ cargo test "${selected[@]}" --lib --tests 2>&1 | tee "$out/tests.log" | grep -E 
 objects=()
 while read -r binary; do
     objects+=(-object "$binary")
-done < <(grep -o "$out/build/[^)]*" "$out/tests.log" | sort -u)
+done < <(grep -o "target/coverage/build/[^)]*" "$out/tests.log" | sort -u)
 llvm-profdata-19 merge -sparse "$out"/raw/*.profraw -o "$out/all.profdata"
 ignored='/(registry|rustc|rustlib)/|/tests?/|/tests\.rs$|/sim/|/src/(sys|shard)/'
 llvm-cov-19 report "${objects[@]}" -instr-profile="$out/all.profdata" \

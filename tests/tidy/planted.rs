@@ -222,8 +222,10 @@ fn a_path_of_somebodys_machine_is_caught() {
 
 #[test]
 fn a_lock_that_grew_too_large_is_caught() {
-    assert!(planted("Cargo.lock", &"[[package]]\n".repeat(150)).is_empty());
-    assert_eq!(planted("Cargo.lock", &"[[package]]\n".repeat(151)), ["Cargo.lock:0 lock"]);
+    let lock = |count: usize| "[[package]]\nname = \"x\"\nsource = \"r\"\n".repeat(count);
+    let own = "[[package]]\nname = \"types\"\n";
+    assert!(planted("Cargo.lock", &format!("{own}{}", lock(150))).is_empty());
+    assert_eq!(planted("Cargo.lock", &lock(151)), ["Cargo.lock:0 lock"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use crate::BLOCK_BYTES;
 use crate::format_error::{FilePart, FormatError, PlaceField, check_place};
 use crate::frame::FrameKind;
+use crate::group::COUNTER_MAX;
 use crate::slots::{Generations, Slot, SlotChoice, choose_slot, read_slot};
 use crate::wire::Put;
 use bytes::Bytes;
@@ -97,11 +98,11 @@ impl EpochMark {
         fields.require(count <= EPOCH_SHARDS_MAX, "shard count", "must be at most 200", count as u64)?;
         let mut shards = Vec::with_capacity(count);
         for _ in 0..count {
-            shards.push(ShardMark {
-                durable: fields.u64("durable group")?,
-                replay_from: fields.u64("replay start")?,
-                slots: fields.u16("journal files")?,
-            });
+            let (durable, replay_from) = (fields.u64("durable group")?, fields.u64("replay start")?);
+            let rule = "must be a number that a journal can get to";
+            fields.require(durable < COUNTER_MAX, "durable group", rule, durable)?;
+            fields.require(replay_from < COUNTER_MAX, "replay start", rule, replay_from)?;
+            shards.push(ShardMark { durable, replay_from, slots: fields.u16("journal files")? });
         }
         fields.end()?;
         let shard_count = u16::try_from(count).expect("at most 200");
@@ -132,7 +133,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn mark() -> impl Strategy<Value = EpochMark> {
-        let shard = any::<(u64, u64, u16)>();
+        let shard = (0..COUNTER_MAX, 0..COUNTER_MAX, any::<u16>());
         let shards = proptest::collection::vec(shard, 0..=EPOCH_SHARDS_MAX);
         (any::<(u128, bool)>(), 1..u64::MAX, 1..u64::MAX, shards).prop_map(
             |((directory_id, clean), generation, epoch, shards)| EpochMark {

@@ -19,6 +19,8 @@ const MAGIC: u64 = u64::from_le_bytes(*b"MRGROUP1");
 const VERSION: u16 = 1;
 /// Bytes of the header that its checksum covers.
 const COVERED_BYTES: usize = GROUP_HEADER_BYTES - 4;
+/// No counter of a journal gets here in the life of the hardware: sums of what was read cannot overflow.
+pub(crate) const COUNTER_MAX: u64 = 1 << 62;
 
 /// What a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +102,8 @@ pub enum GroupError {
     UnknownVersion(u16),
     /// A kind that this program does not know.
     UnknownKind(u16),
+    /// The checksum holds, and no journal ever gets to these numbers: forged, not rotten.
+    CounterRange,
     /// The body's checksum does not hold, or the body is cut short.
     BodyChecksum,
     /// A batch inside is not sound.
@@ -116,6 +120,7 @@ impl fmt::Display for GroupError {
             GroupError::HeaderChecksum => write!(f, "group header fails its checksum"),
             GroupError::UnknownVersion(version) => write!(f, "group has unknown version {version}"),
             GroupError::UnknownKind(kind) => write!(f, "group has unknown kind {kind}"),
+            GroupError::CounterRange => write!(f, "group header has numbers that no journal gets to"),
             GroupError::BodyChecksum => write!(f, "group body fails its checksum"),
             GroupError::Batch(error) => write!(f, "group holds a bad batch: {error}"),
             GroupError::Counts => write!(f, "group counts contradict its batches"),
@@ -174,6 +179,13 @@ impl GroupHeader {
         fields.map(|header| (header, crc))
     }
 
+    /// Whether sums of the numbers stay in range; `number` is dense from 1.
+    fn counters_are_possible(&self) -> bool {
+        let GroupHeader { generation, offset, number, durable_upto, replay_from, records_before, .. } = *self;
+        let counters = [generation, offset, number, durable_upto, replay_from, records_before, self.epoch.0];
+        number >= 1 && counters.iter().all(|&counter| counter < COUNTER_MAX)
+    }
+
     /// Bytes that the group takes on disk.
     pub fn padded_len(&self) -> u64 {
         let len = GROUP_HEADER_BYTES + self.body_len as usize;
@@ -213,7 +225,7 @@ fn decode_fields(reader: &mut Reader<'_>) -> Option<Result<GroupHeader, GroupErr
     let Some(kind) = GroupKind::from_number(kind) else {
         return Some(Err(GroupError::UnknownKind(kind)));
     };
-    Some(Ok(GroupHeader {
+    let header = GroupHeader {
         kind,
         shard: ShardId(reader.u16()?),
         slots: reader.u16()?,
@@ -230,7 +242,8 @@ fn decode_fields(reader: &mut Reader<'_>) -> Option<Result<GroupHeader, GroupErr
         batch_count: reader.u32()?,
         record_count: reader.u32()?,
         body_checksum: reader.u32()?,
-    }))
+    };
+    Some(if header.counters_are_possible() { Ok(header) } else { Err(GroupError::CounterRange) })
 }
 
 #[cfg(test)]
@@ -278,6 +291,19 @@ mod tests {
         let (bytes, crc) = header().encode();
         assert_eq!(bytes.len(), GROUP_HEADER_BYTES);
         assert_eq!(GroupHeader::decode(&bytes), Ok((header(), crc)));
+    }
+
+    #[test]
+    fn numbers_that_could_overflow_are_refused_although_the_checksum_holds() {
+        let sound = header();
+        for forged in [
+            GroupHeader { number: u64::MAX, ..sound.clone() },
+            GroupHeader { number: 0, ..sound.clone() },
+            GroupHeader { durable_upto: u64::MAX, ..sound.clone() },
+            GroupHeader { records_before: u64::MAX - 1, ..sound },
+        ] {
+            assert_eq!(GroupHeader::decode(&forged.encode().0), Err(GroupError::CounterRange));
+        }
     }
 
     #[test]
