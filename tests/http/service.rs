@@ -1,0 +1,81 @@
+//! What is not a stream: probes, figures, the echo, the page.
+
+use crate::server::Server;
+use serde_json::json;
+
+#[test]
+fn ping_names_a_partition_and_probes_say_ok() {
+    let server = Server::shared();
+    let mut client = server.connect();
+    let pong = client.get("/ping");
+    assert_eq!((pong.status, pong.header("Content-Type")), (200, Some("application/json")));
+    let partition: u16 = pong.json()["pong"].as_str().expect("a string").parse().expect("a number");
+    assert!(partition < 64);
+    assert_eq!(pong.text(), format!("{{\"pong\":\"{partition}\"}}"));
+    for probe in ["/livez", "/readyz/"] {
+        assert_eq!((client.get(probe).status, client.get(probe).json()), (200, json!({ "status": "ok" })));
+    }
+}
+
+#[test]
+fn figures_count_what_was_done() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for _ in 0..5 {
+        client.post("/streams/b/s", "1");
+    }
+    client.get("/nowhere");
+    let stats = client.get("/stats").json();
+    assert_eq!((&stats["storage"]["events_appended"], &stats["storage"]["streams"]), (&json!(5), &json!(1)));
+    assert_eq!(stats["http"]["connections_open"], 1);
+    assert_eq!((&stats["http"]["replies_2xx"], &stats["http"]["replies_4xx"]), (&json!(5), &json!(1)));
+    let metrics = client.get("/metrics");
+    assert_eq!(metrics.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let values = |name: &str| -> f64 {
+        let lines = metrics.text().lines().filter(|line| line.starts_with(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().expect("a number")).sum()
+    };
+    assert_eq!(values("millrace_storage_events_appended_total{"), 5.0);
+    assert_eq!(values("millrace_http_replies_4xx_total "), 1.0);
+    for line in metrics.text().lines() {
+        let is_sound = line.starts_with("# TYPE millrace_") || line.starts_with("millrace_");
+        assert!(is_sound && line.split(' ').count() <= 4, "{line}");
+    }
+}
+
+#[test]
+fn the_echo_tells_a_request_back() {
+    let server = Server::shared();
+    let mut client = server.connect();
+    let reply = client.request("PUT", "/x/echo/a/b%20c/?x=1&y=%26", &["Content-Type: text/plain"], b"hello");
+    let expected =
+        json!({ "method": "PUT", "path": ["a", "b c"], "query": { "x": "1", "y": "&" }, "body": "hello" });
+    assert_eq!((reply.status, reply.json()), (200, expected));
+    for method in ["GET", "POST", "DELETE"] {
+        assert_eq!(client.request(method, "/x/echo", &[], b"").json()["method"], method);
+    }
+    assert_eq!(client.get("/x/other/a").status, 501);
+    assert_eq!(client.get("/x/other/a").json()["type"], "not-implemented");
+}
+
+#[test]
+fn the_page_is_at_ui_with_a_slash_and_nothing_else_is_there() {
+    let server = Server::shared();
+    let mut client = server.connect();
+    let redirect = client.get("/ui");
+    assert_eq!((redirect.status, redirect.header("Location")), (307, Some("/ui/")));
+    let page = client.get("/ui/");
+    assert_eq!((page.status, page.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.text().contains("Millrace"));
+    for target in ["/ui/index.html", "/ui/../etc/passwd", "/ui/%2e%2e/x", "/ui/..%2fx"] {
+        assert_eq!(client.get(target).status, 404, "{target}");
+    }
+}
+
+#[test]
+fn options_lists_the_methods_of_a_route() {
+    let server = Server::shared();
+    let reply = server.connect().request("OPTIONS", "/streams/b/s", &[], b"");
+    assert_eq!((reply.status, reply.header("Allow")), (204, Some("GET, HEAD, POST, PATCH, DELETE, OPTIONS")));
+    assert_eq!(server.connect().request("OPTIONS", "*", &[], b"").status, 204);
+}
