@@ -6,8 +6,9 @@
 
 use super::error::{CliError, Exit};
 use http1::target::percent_encode;
+use std::borrow::Cow;
 use std::fmt::Display;
-use types::{BucketName, StreamKey};
+use types::{BucketName, NameError, StreamKey};
 
 /// Path and query of a request, built piece by piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,28 +26,22 @@ impl Target {
     /// `/streams/BUCKET/STREAM`.
     ///
     /// # Errors
-    /// Usage: the names break the rules of names.
+    /// Usage: the names break the rules of names, or cannot stand in a path.
     pub(crate) fn stream(bucket: &str, stream: &str) -> Result<Target, CliError> {
-        let key = StreamKey::parse(bucket, stream).map_err(|error| {
-            CliError::new(Exit::Usage, format!("{bucket:?} / {stream:?} is no stream's name: {error}"))
-        })?;
-        let text = format!(
-            "/streams/{}/{}",
-            percent_encode(key.bucket.as_str()),
-            stream_segments(key.stream.as_str())
-        );
+        let key = StreamKey::parse(bucket, stream)
+            .map_err(|error| no_name(&format!("{bucket:?} / {stream:?}"), &error))?;
+        let bucket = segment(key.bucket.as_str())?;
+        let text = format!("/streams/{bucket}/{}", stream_segments(key.stream.as_str())?);
         Ok(Target { text, has_query: false })
     }
 
     /// `/streams/BUCKET`.
     ///
     /// # Errors
-    /// Usage: the name breaks the rules of names.
+    /// Usage: the name breaks the rules of names, or cannot stand in a path.
     pub(crate) fn bucket(bucket: &str) -> Result<Target, CliError> {
-        let bucket = BucketName::parse(bucket).map_err(|error| {
-            CliError::new(Exit::Usage, format!("{bucket:?} is no bucket's name: {error}"))
-        })?;
-        Ok(Target { text: format!("/streams/{}", percent_encode(bucket.as_str())), has_query: false })
+        let bucket = BucketName::parse(bucket).map_err(|error| no_name(&format!("{bucket:?}"), &error))?;
+        Ok(Target { text: format!("/streams/{}", segment(bucket.as_str())?), has_query: false })
     }
 
     /// Adds a query parameter.
@@ -73,12 +68,27 @@ impl Target {
     }
 }
 
-fn stream_segments(stream: &str) -> String {
+fn stream_segments(stream: &str) -> Result<String, CliError> {
     let ambiguous = stream.split('/').any(|segment| matches!(segment, "" | "." | ".."));
     if ambiguous {
-        return percent_encode(stream).into_owned();
+        return segment(stream).map(Cow::into_owned);
     }
-    stream.split('/').map(percent_encode).collect::<Vec<_>>().join("/")
+    Ok(stream.split('/').map(percent_encode).collect::<Vec<_>>().join("/"))
+}
+
+/// One segment of a path. A lone `.` or `..` means a place in every spelling, so no server takes it.
+fn segment(name: &str) -> Result<Cow<'_, str>, CliError> {
+    match name {
+        "." | ".." => Err(CliError::new(
+            Exit::Usage,
+            format!("{name:?} cannot be named over HTTP: it means a directory"),
+        )),
+        name => Ok(percent_encode(name)),
+    }
+}
+
+fn no_name(shown: &str, error: &NameError) -> CliError {
+    CliError::new(Exit::Usage, format!("{shown} is no name: {error}"))
 }
 
 #[cfg(test)]
@@ -107,7 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_a_usage_error() {
-        for (bucket, name) in [("", "s"), ("b", ""), ("a/b", "s"), ("b", "a#"), ("b", "a\n")] {
+        for (bucket, name) in
+            [("", "s"), ("b", ""), ("a/b", "s"), ("b", "a#"), ("b", "a\n"), ("b", "."), ("..", "s")]
+        {
             let error = Target::stream(bucket, name).expect_err("no name");
             assert_eq!(error.exit, Exit::Usage, "{bucket:?} {name:?}");
         }
@@ -126,6 +138,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_decoder_of_paths_finds_the_name_again(name in "[^\\p{Cc}+#]{1,40}") {
+            prop_assume!(name != "." && name != "..");
             let target = stream("b", &name);
             let segments: Vec<String> = path_segments(&target)
                 .map(|segment| segment.expect("sound").into_owned())

@@ -72,6 +72,8 @@ pub(crate) enum Verb {
     Delete(DeleteArgs),
     /// Delete the oldest events of a stream.
     Trim(TrimArgs),
+    /// Examine a data directory without a server; changes nothing.
+    Inspect(InspectArgs),
     /// Show the configuration.
     Config(ConfigArgs),
     /// Check that this host can run the server, and say how to mend it.
@@ -137,7 +139,7 @@ pub(crate) struct InspectArgs {
     /// The data directory of a server that is not running.
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
-    /// Copy every event that is sound into this new directory, one file of JSON lines a stream.
+    /// Copy every sound event into events.jsonl of this new directory, a JSON item a line.
     #[arg(long, value_name = "OUT")]
     pub(crate) salvage: Option<PathBuf>,
     /// Print every batch and chunk, not only files and damage.

@@ -8,7 +8,7 @@ use super::answer::failure_of;
 use super::error::{CliError, Exit};
 use super::remote_args::RemoteFlags;
 use bytes::{Bytes, BytesMut};
-use http1::{Config, Decoded, RequestWriter, Response, ResponseDecoder, ResponseHead};
+use http1::{Config, Decoded, HttpError, RequestWriter, Response, ResponseDecoder, ResponseHead};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -213,7 +213,7 @@ impl Client {
     pub(crate) fn receive(&mut self) -> Result<Response, CliError> {
         loop {
             let step = self.decoder.decode_response(&mut self.input);
-            match step.map_err(|error| self.garbled(&error.to_string()))? {
+            match step.map_err(|error| self.broken(error))? {
                 Some(response) => {
                     self.tell(&response.head);
                     return Ok(response);
@@ -230,7 +230,7 @@ impl Client {
     pub(crate) fn receive_head(&mut self) -> Result<ResponseHead, CliError> {
         loop {
             let step = self.decoder.decode(&mut self.input);
-            match step.map_err(|error| self.garbled(&error.to_string()))? {
+            match step.map_err(|error| self.broken(error))? {
                 Some(Decoded::Head(head)) => {
                     self.tell(&head);
                     return Ok(head);
@@ -248,7 +248,7 @@ impl Client {
     pub(crate) fn receive_piece(&mut self) -> Result<Option<Bytes>, CliError> {
         loop {
             let step = self.decoder.decode(&mut self.input);
-            match step.map_err(|error| self.garbled(&error.to_string()))? {
+            match step.map_err(|error| self.broken(error))? {
                 Some(Decoded::Body(piece)) => return Ok(Some(piece)),
                 Some(Decoded::End) => return Ok(None),
                 Some(Decoded::Head(_)) => return Err(self.garbled("a head inside a body")),
@@ -307,6 +307,13 @@ impl Client {
 
     fn lost(&self, reason: &str) -> CliError {
         lost(&self.sender.server, reason)
+    }
+
+    fn broken(&self, error: HttpError) -> CliError {
+        match error {
+            HttpError::Truncated => self.lost("it hung up in the middle of an answer"),
+            other => self.garbled(&other.to_string()),
+        }
     }
 
     fn garbled(&self, reason: &str) -> CliError {

@@ -6,7 +6,7 @@ use super::args::{DoctorArgs, SettingFlags};
 use super::config;
 use super::error::{CliError, Exit};
 use super::paint::{Paint, Tone};
-use crate::config::Cores;
+use super::serve::processors;
 use crate::sys::preflight::{self, Finding, Needs, Severity};
 use serde_json::json;
 use std::io::Write;
@@ -22,12 +22,7 @@ pub(crate) fn doctor(args: &DoctorArgs, out: &mut dyn Write) -> Result<(), CliEr
         ..SettingFlags::default()
     };
     let config = config::load(&settings)?;
-    let allowed = preflight::allowed_cpus();
-    let cores = match config.server.cores {
-        Cores::All => allowed,
-        Cores::Count(count) => allowed.into_iter().take(count).collect(),
-        Cores::List(list) => list,
-    };
+    let cores = processors(&config, &preflight::allowed_cpus())?;
     let needs = Needs { data_dir: config.server.data, cores, connections_max: config.limits.connections_max };
     // As `serve` does, so that only hard limits are found too low.
     preflight::raise_limits();

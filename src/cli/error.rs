@@ -10,15 +10,31 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// The server answered with a failure, some of the work was refused, or a check did not pass.
-    Refused = 1,
+    Refused,
     /// The command line is wrong.
-    Usage = 2,
+    Usage,
     /// The server cannot be reached, went away, or does not speak HTTP.
-    Unreachable = 69,
+    Unreachable,
     /// A file or a standard stream failed.
-    Io = 74,
+    Io,
     /// The configuration is wrong.
-    Config = 78,
+    Config,
+    /// A code of the server itself, while `serve` runs.
+    Serve(u8),
+}
+
+impl Exit {
+    /// The code as the process returns it.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Refused => 1,
+            Exit::Usage => 2,
+            Exit::Unreachable => 69,
+            Exit::Io => 74,
+            Exit::Config => 78,
+            Exit::Serve(code) => code,
+        }
+    }
 }
 
 /// A failed verb.
@@ -63,7 +79,9 @@ impl CliError {
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         for line in self.message.lines() {
-            text.push_str(&format!("millrace: {line}\n"));
+            // An indented line belongs to the one before it.
+            let name = if line.starts_with(' ') { "" } else { "millrace: " };
+            text.push_str(&format!("{name}{line}\n"));
         }
         if let Some(next) = &self.next {
             text.push_str(&format!("  {next}\n"));
@@ -75,7 +93,7 @@ impl CliError {
     pub(crate) fn to_json(&self) -> String {
         let mut object = Map::new();
         object.insert("error".to_owned(), json!(self.message));
-        object.insert("exit".to_owned(), json!(self.exit as u8));
+        object.insert("exit".to_owned(), json!(self.exit.code()));
         if let Some(next) = &self.next {
             object.insert("next".to_owned(), json!(next));
         }

@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 #[cfg(test)]
 mod fake_server;
+mod inspect;
 mod interrupt;
 mod lines;
 mod listen;
@@ -50,7 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // What was found before the failure is worth having.
             let _ = out.flush();
             eprint!("{}", if is_json { error.to_json() } else { error.to_text() });
-            ExitCode::from(error.exit as u8)
+            ExitCode::from(error.exit.code())
         }
     }
 }
@@ -69,6 +70,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Verb::Trim(args) => verbs::trim(args, &merged(&args.remote)),
         _ if cli.remote != RemoteFlags::default() => Err(flags_without_server()),
         Verb::Serve(args) => serve::serve(args),
+        Verb::Inspect(args) => inspect::inspect(args, out),
         Verb::Config(args) => match &args.verb {
             ConfigVerb::Print(args) => config::print(args, out),
             ConfigVerb::Keys => config::print_keys(out),
@@ -95,6 +97,7 @@ fn wants_json(cli: &Cli) -> bool {
             Verb::Listen(args) => args.remote.json,
             Verb::Delete(args) => args.remote.json,
             Verb::Trim(args) => args.remote.json,
+            Verb::Inspect(args) => args.json,
             Verb::Doctor(args) => args.json,
             Verb::Version(args) => args.json,
             Verb::Config(args) => matches!(&args.verb, ConfigVerb::Print(args) if args.json),
@@ -107,12 +110,12 @@ fn show_usage(error: &clap::Error) -> ExitCode {
     let text = error.render().to_string();
     if error.use_stderr() {
         eprint!("millrace: {}", text.strip_prefix("error: ").unwrap_or(&text));
-        return ExitCode::from(Exit::Usage as u8);
+        return ExitCode::from(Exit::Usage.code());
     }
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(Exit::Io as u8),
+        Err(_) => ExitCode::from(Exit::Io.code()),
     }
 }
 

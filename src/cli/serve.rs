@@ -1,14 +1,137 @@
 //! `serve`: configuration in, exit code out; the server itself is `crate::server`.
+//!
+//! Nothing is decided here: the configuration becomes a [`ServerConfig`], and a server that does not run
+//! says itself why and with which exit code.
 
 use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
+use crate::config::{Config, Cores, Origin};
+use crate::faces::http::{self, HttpFace};
+use crate::faces::listen;
+use crate::server::{self, Face, ServerConfig};
+use crate::shard::CoreLink;
+use crate::sys::net::Stream;
+use crate::sys::offload::Offload;
+use crate::sys::preflight;
+use crate::sys::signal::BlockedSignals;
+use std::rc::Rc;
+use std::time::Duration;
 
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
-/// [`Exit::Config`] for a configuration or host that the server refuses; [`Exit::Io`] when it cannot go on.
+/// [`Exit::Config`] for a wrong configuration, [`Exit::Serve`] with the server's own code.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = config::load(&args.settings)?;
-    Err(CliError::new(Exit::Config, format!("no server to serve {}", config.server.data.display())))
+    let config = server_config(&config, &preflight::allowed_cpus())?;
+    // The face's threads must not take the signals that the server waits for, so these are blocked before.
+    BlockedSignals::block().map_err(|error| CliError::io("cannot block signals", &error))?;
+    let face = Web::new(config.cores.len())?;
+    match server::run(config, face) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).expect("exit codes are bytes");
+            if code == 0 { Ok(()) } else { Err(CliError::new(Exit::Serve(code), error.to_string())) }
+        }
+    }
+}
+
+/// Threads for what would hold a core up in the HTTP face, and how many such tasks wait.
+const OFFLOAD_THREADS: usize = 2;
+const OFFLOAD_QUEUE_MAX: usize = 256;
+
+/// The faces that share the HTTP port: HTTP itself, and `/listen`, which it hands connections over to.
+#[derive(Clone)]
+struct Web(HttpFace);
+
+impl Web {
+    fn new(core_count: usize) -> Result<Web, CliError> {
+        let core_count = u16::try_from(core_count)
+            .map_err(|_| CliError::new(Exit::Config, "server.cores names more than 65535 cores"))?;
+        let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX)
+            .map_err(|error| CliError::io("cannot start threads", &error))?;
+        Ok(Web(HttpFace::new(core_count, offload, listen::serve)))
+    }
+}
+
+impl Face for Web {
+    type Core = http::Core;
+
+    fn open(&self, link: Rc<CoreLink>) -> Rc<http::Core> {
+        self.0.open(link)
+    }
+
+    fn serve(core: Rc<http::Core>, stream: Stream) -> impl Future<Output = ()> + 'static {
+        http::serve(core, stream)
+    }
+}
+
+/// What the server needs to know; `allowed` are the processors that this process may use.
+fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, CliError> {
+    let is_count_given = config.origin("server.partitions") != &Origin::Default;
+    Ok(ServerConfig {
+        data_dir: config.server.data.clone(),
+        http_addr: config.http.addr,
+        cores: processors(config, allowed)?,
+        // 0: an existing directory keeps what it has.
+        partition_count: if is_count_given { config.server.partitions } else { 0 },
+        limits: config.limits.clone(),
+        strict: config.server.strict,
+        spin: Duration::from_micros(config.server.spin_us),
+    })
+}
+
+/// The processors to run on. Whether a list names real ones, the preflight checks.
+///
+/// # Errors
+/// [`Exit::Config`] when more are asked for than there are.
+pub(super) fn processors(config: &Config, allowed: &[usize]) -> Result<Vec<usize>, CliError> {
+    match &config.server.cores {
+        Cores::All => Ok(allowed.to_vec()),
+        Cores::Count(count) if *count <= allowed.len() => Ok(allowed[..*count].to_vec()),
+        Cores::Count(count) => {
+            let origin = config.origin("server.cores");
+            let message = format!(
+                "{origin}: server.cores asks for {count} cores, this process may use {}",
+                allowed.len()
+            );
+            Err(CliError::new(Exit::Config, message).next("ask for fewer, or widen its CPU affinity"))
+        }
+        Cores::List(list) => Ok(list.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::FlagValue;
+
+    fn configured(flags: &[(&'static str, &'static str)]) -> Config {
+        let flag = |&(dotted, value): &(&'static str, &str)| FlagValue {
+            dotted,
+            flag: "--flag",
+            value: value.to_owned(),
+        };
+        let flags: Vec<FlagValue> = flags.iter().map(flag).collect();
+        Config::from_sources(None, [], &flags).expect("sound")
+    }
+
+    #[test]
+    fn a_partition_count_is_asked_for_only_when_somebody_did() {
+        let count = |config: &Config| server_config(config, &[0]).expect("sound").partition_count;
+        assert_eq!(count(&configured(&[])), 0);
+        assert_eq!(count(&configured(&[("server.partitions", "64")])), 64);
+    }
+
+    #[test]
+    fn cores_are_chosen_among_those_that_are_allowed() {
+        let chosen = |cores| processors(&configured(&[("server.cores", cores)]), &[2, 3, 5]);
+        assert_eq!(chosen("all"), Ok(vec![2, 3, 5]));
+        assert_eq!(chosen("2"), Ok(vec![2, 3]));
+        assert_eq!(chosen("5,7"), Ok(vec![5, 7]));
+        let error = chosen("4").expect_err("there are three");
+        assert_eq!(error.exit, Exit::Config);
+        assert_eq!(error.message, "flag --flag: server.cores asks for 4 cores, this process may use 3");
+    }
 }

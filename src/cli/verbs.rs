@@ -77,8 +77,8 @@ pub(crate) fn get(args: &GetArgs, flags: &RemoteFlags, out: &mut dyn Write) -> R
         let body = collect(&mut client)?;
         return Err(refusal(head.status(), &body, head.header_str("retry-after").map(str::to_owned)));
     }
-    if let Some(count) = head.header_str("millrace-gap") {
-        eprintln!("millrace: {count} events before these are gone");
+    if let Some(range) = head.header_str("millrace-gap") {
+        eprintln!("millrace: events {range} are gone");
     }
     let is_array = head.header_str("content-type").is_some_and(|kind| kind.starts_with("application/json"));
     if is_array && !args.raw {

@@ -66,7 +66,7 @@ static SHELL_KEYS: &[Key] = &[
     Key {
         dotted: "server.dev",
         kind: Kind::Flag,
-        summary: "Development mode: loopback addresses only, known credentials.",
+        summary: "Development mode: loopback addresses only.",
         write: |config, value| config.server.dev = value.into_flag(),
         read: |config| Value::Flag(config.server.dev),
     },
@@ -91,20 +91,6 @@ static SHELL_KEYS: &[Key] = &[
         write: |config, value| config.http.addr = value.into_address(),
         read: |config| Value::Address(config.http.addr),
     },
-    Key {
-        dotted: "log.level",
-        kind: Kind::Choice(&["error", "warn", "info", "debug"]),
-        summary: "Least severe events that are logged.",
-        write: |config, value| config.log.level = value.into_text(),
-        read: |config| Value::Text(config.log.level.clone()),
-    },
-    Key {
-        dotted: "log.format",
-        kind: Kind::Choice(&["text", "json"]),
-        summary: "Form of the log lines on stderr.",
-        write: |config, value| config.log.format = value.into_text(),
-        read: |config| Value::Text(config.log.format.clone()),
-    },
 ];
 
 /// All keys: the shell's first, then the limits.
@@ -125,9 +111,7 @@ pub fn nearest(dotted: &str) -> &'static Key {
         let whole = strsim::osa_distance(dotted, key.dotted);
         whole.min(1 + 2 * strsim::osa_distance(name, key.name()))
     };
-    keys()
-        .min_by_key(distance)
-        .expect("the table of keys is not empty")
+    keys().min_by_key(distance).expect("the table of keys is not empty")
 }
 
 /// A number of the configuration, whatever its width.
@@ -196,19 +180,12 @@ mod tests {
     #[test]
     fn every_limit_has_a_key_with_a_sentence() {
         let shown = format!("{:#?}", Limits::default());
-        let fields: Vec<&str> = shown
-            .lines()
-            .filter_map(|line| line.trim().split_once(": "))
-            .map(|(field, _)| field)
-            .collect();
+        let fields: Vec<&str> =
+            shown.lines().filter_map(|line| line.trim().split_once(": ")).map(|(field, _)| field).collect();
         assert!(fields.len() > 40, "the fields of Limits were not found: {shown}");
         for field in fields {
             let key = find(&format!("limits.{field}")).unwrap_or_else(|| panic!("{field} has no key"));
-            assert!(
-                key.summary.len() > 10 && key.summary.ends_with('.'),
-                "{field}: {:?}",
-                key.summary
-            );
+            assert!(key.summary.len() > 10 && key.summary.ends_with('.'), "{field}: {:?}", key.summary);
         }
     }
 

@@ -32,8 +32,6 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[http]`.
     pub http: HttpSettings,
-    /// `[log]`.
-    pub log: LogSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -65,15 +63,6 @@ pub struct HttpSettings {
     pub addr: SocketAddr,
 }
 
-/// The section `[log]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogSettings {
-    /// Least severe events that are logged: `error`, `warn`, `info` or `debug`.
-    pub level: String,
-    /// `text` or `json`.
-    pub format: String,
-}
-
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -85,13 +74,7 @@ impl Default for Config {
                 strict: false,
                 spin_us: 0,
             },
-            http: HttpSettings {
-                addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            },
-            log: LogSettings {
-                level: "info".to_owned(),
-                format: "text".to_owned(),
-            },
+            http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             limits: Limits::default(),
             origins: BTreeMap::new(),
         }
@@ -139,11 +122,7 @@ impl Config {
         if problems.is_empty() {
             config.check(&mut problems);
         }
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError { problems })
-        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 
     fn assign(&mut self, assignment: Assignment, problems: &mut Vec<Problem>) {
@@ -170,10 +149,7 @@ impl Config {
                 .filter(|key| key.section() == "limits" && names(&error.reason, key.name()))
                 .map(|key| format!("{} = {}, {}", key.name(), self.show(key), self.origin(key.dotted)))
                 .collect();
-            problems.push(Problem::Contradiction(Contradiction {
-                reason: error.reason,
-                settings,
-            }));
+            problems.push(Problem::Contradiction(Contradiction { reason: error.reason, settings }));
         }
     }
 
@@ -190,8 +166,7 @@ impl Config {
 
 /// Whether `text` holds `word` as a whole word.
 fn names(text: &str, word: &str) -> bool {
-    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .any(|part| part == word)
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|part| part == word)
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {

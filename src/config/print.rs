@@ -2,9 +2,9 @@
 //!
 //! What [`effective_toml`] prints is a valid configuration file that loads to the same values.
 
-use super::{Config, Cores, Origin};
 use super::keys::{Key, keys};
 use super::value::{Kind, Value};
+use super::{Config, Cores, Origin};
 use std::fmt::Write as _;
 
 /// The whole effective configuration as TOML, each value's origin as a comment.
@@ -87,13 +87,8 @@ pub fn reference_markdown() -> String {
             let _ = write!(out, "\n## `[{section}]`\n\n{TABLE_HEAD}");
         }
         let default = defaults.show(key);
-        let _ = writeln!(
-            out,
-            "| `{}` | {} | `{default}` | {} |",
-            key.name(),
-            kind_word(key.kind),
-            key.summary
-        );
+        let _ =
+            writeln!(out, "| `{}` | {} | `{default}` | {} |", key.name(), kind_word(key.kind), key.summary);
     }
     out
 }
@@ -124,10 +119,5 @@ fn kind_word(kind: Kind) -> String {
         Kind::Path => "path".to_owned(),
         Kind::Address => "address:port".to_owned(),
         Kind::Cores => "`\"all\"`, number or list".to_owned(),
-        Kind::Choice(words) => words
-            .iter()
-            .map(|word| format!("`{word}`"))
-            .collect::<Vec<_>>()
-            .join(", "),
     }
 }

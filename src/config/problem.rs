@@ -84,12 +84,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Problem::Unreadable(file) => {
-                write!(
-                    f,
-                    "{}: cannot read the configuration: {}",
-                    file.path.display(),
-                    file.reason
-                )
+                write!(f, "{}: cannot read the configuration: {}", file.path.display(), file.reason)
             }
             Problem::Syntax(bad) => write!(f, "{}: not TOML: {}", bad.origin, bad.reason),
             Problem::UnknownKey(unknown) => write!(
@@ -103,12 +98,7 @@ impl fmt::Display for Problem {
                 wrong.origin, wrong.key, wrong.given, wrong.expected
             ),
             Problem::Contradiction(contradiction) => {
-                write!(
-                    f,
-                    "{} ({})",
-                    contradiction.reason,
-                    contradiction.settings.join("; ")
-                )
+                write!(f, "{} ({})", contradiction.reason, contradiction.settings.join("; "))
             }
         }
     }

@@ -37,18 +37,12 @@ pub(super) fn from_file(
     assignments: &mut Vec<Assignment>,
     problems: &mut Vec<Problem>,
 ) {
-    let at = |span: Range<usize>| Origin::File {
-        path: path.to_owned(),
-        line: line_of(text, span.start),
-    };
+    let at = |span: Range<usize>| Origin::File { path: path.to_owned(), line: line_of(text, span.start) };
     let document = match DeTable::parse(text) {
         Ok(document) => document.into_inner(),
         Err(error) => {
             let origin = at(error.span().unwrap_or(0..0));
-            problems.push(Problem::Syntax(BadSyntax {
-                origin,
-                reason: error.message().to_owned(),
-            }));
+            problems.push(Problem::Syntax(BadSyntax { origin, reason: error.message().to_owned() }));
             return;
         }
     };
@@ -61,11 +55,7 @@ pub(super) fn from_file(
             let dotted = format!("{}.{}", section.get_ref(), name.get_ref());
             let origin = at(name.span());
             match keys::find(&dotted) {
-                Some(key) => assignments.push(Assignment {
-                    key,
-                    given: given_in_file(value),
-                    origin,
-                }),
+                Some(key) => assignments.push(Assignment { key, given: given_in_file(value), origin }),
                 None => problems.push(unknown_in_file(origin, dotted)),
             }
         }
@@ -83,28 +73,16 @@ pub(super) fn from_environment(
     assignments: &mut Vec<Assignment>,
     problems: &mut Vec<Problem>,
 ) {
-    let mut variables: Vec<(String, String)> = environment
-        .into_iter()
-        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
-        .collect();
+    let mut variables: Vec<(String, String)> =
+        environment.into_iter().filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)).collect();
     variables.sort();
     for (variable, value) in variables {
-        let origin = Origin::Environment {
-            variable: variable.clone(),
-        };
+        let origin = Origin::Environment { variable: variable.clone() };
         if let Some(key) = keys::keys().find(|key| key.variable() == variable) {
-            assignments.push(Assignment {
-                key,
-                given: Given::Words(value),
-                origin,
-            });
+            assignments.push(Assignment { key, given: Given::Words(value), origin });
         } else if variable.contains("__") || lacks_an_underscore(&variable) {
             let nearest = nearest_variable(&variable);
-            problems.push(Problem::UnknownKey(UnknownKey {
-                origin,
-                key: variable,
-                nearest,
-            }));
+            problems.push(Problem::UnknownKey(UnknownKey { origin, key: variable, nearest }));
         }
     }
 }
@@ -114,21 +92,13 @@ pub(super) fn from_flags(flags: &[FlagValue], assignments: &mut Vec<Assignment>)
     for flag in flags {
         let key = keys::find(flag.dotted).expect("a flag names a key of the table");
         let origin = Origin::Flag { flag: flag.flag };
-        assignments.push(Assignment {
-            key,
-            given: Given::Words(flag.value.clone()),
-            origin,
-        });
+        assignments.push(Assignment { key, given: Given::Words(flag.value.clone()), origin });
     }
 }
 
 fn unknown_in_file(origin: Origin, dotted: String) -> Problem {
     let nearest = keys::nearest(&dotted).dotted.to_owned();
-    Problem::UnknownKey(UnknownKey {
-        origin,
-        key: dotted,
-        nearest,
-    })
+    Problem::UnknownKey(UnknownKey { origin, key: dotted, nearest })
 }
 
 fn lacks_an_underscore(variable: &str) -> bool {
@@ -136,10 +106,7 @@ fn lacks_an_underscore(variable: &str) -> bool {
 }
 
 fn nearest_variable(variable: &str) -> String {
-    let lower = variable
-        .strip_prefix(VARIABLE_PREFIX)
-        .unwrap_or(variable)
-        .to_lowercase();
+    let lower = variable.strip_prefix(VARIABLE_PREFIX).unwrap_or(variable).to_lowercase();
     let dotted = match lower.split_once("__") {
         Some((section, name)) => format!("{section}.{name}"),
         None => lower.replacen('_', ".", 1),
@@ -160,9 +127,7 @@ fn given_in_file(value: &Spanned<DeValue<'_>>) -> Given {
                 Given::Integer(number) => Some(number),
                 _ => None,
             });
-            numbers
-                .collect::<Option<Vec<i64>>>()
-                .map_or(Given::Other("array"), Given::Integers)
+            numbers.collect::<Option<Vec<i64>>>().map_or(Given::Other("array"), Given::Integers)
         }
         other => Given::Other(other.type_str()),
     }

@@ -28,8 +28,6 @@ pub enum Kind {
     Address,
     /// `all`, a number of cores, or a list of core numbers.
     Cores,
-    /// One of a few words.
-    Choice(&'static [&'static str]),
 }
 
 /// A setting's value, typed.
@@ -39,7 +37,7 @@ pub enum Value {
     Number(u64),
     /// A switch.
     Flag(bool),
-    /// A path or a word.
+    /// A path.
     Text(String),
     /// A socket address.
     Address(SocketAddr),
@@ -122,9 +120,6 @@ impl Kind {
                 (!text.is_empty()).then(|| Value::Text(text.clone()))
             }
             (Kind::Address, Given::Text(text) | Given::Words(text)) => read_address(text).map(Value::Address),
-            (Kind::Choice(words), Given::Text(text) | Given::Words(text)) => {
-                words.contains(&text.as_str()).then(|| Value::Text(text.clone()))
-            }
             (kind, given) => kind.read_number(given).map(Value::Number),
         }
     }
@@ -141,7 +136,7 @@ impl Kind {
         match self {
             Kind::Count | Kind::Bytes | Kind::DurationMs | Kind::DurationUs => number,
             Kind::Partitions => number.filter(|&count| (1..=u64::from(u16::MAX)).contains(&count)),
-            Kind::Flag | Kind::Path | Kind::Address | Kind::Cores | Kind::Choice(_) => None,
+            Kind::Flag | Kind::Path | Kind::Address | Kind::Cores => None,
         }
     }
 
@@ -157,7 +152,6 @@ impl Kind {
             Kind::Path => "a path".to_owned(),
             Kind::Address => "an address and port such as \"127.0.0.1:8080\"".to_owned(),
             Kind::Cores => "\"all\", a number of cores, or a list such as \"0,2-3\"".to_owned(),
-            Kind::Choice(words) => format!("one of {}", words.join(", ")),
         }
     }
 
@@ -213,9 +207,7 @@ fn read_address(text: &str) -> Option<SocketAddr> {
 /// is already in the result's unit. What does not divide evenly or overflows is refused.
 fn with_unit(text: &str, units: &[(&str, u64)], base: u64) -> Option<u64> {
     let text = text.trim();
-    let digits_end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
-        .unwrap_or(text.len());
+    let digits_end = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let number: u64 = text[..digits_end].replace('_', "").parse().ok()?;
     let unit = text[digits_end..].trim_start().to_ascii_lowercase();
     if unit.is_empty() {
@@ -227,16 +219,8 @@ fn with_unit(text: &str, units: &[(&str, u64)], base: u64) -> Option<u64> {
 }
 
 fn show_size(bytes: u64) -> String {
-    let binary = [
-        (1_u64 << 40, "TiB"),
-        (1 << 30, "GiB"),
-        (1 << 20, "MiB"),
-        (1 << 10, "KiB"),
-    ];
-    match binary
-        .into_iter()
-        .find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit))
-    {
+    let binary = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match binary.into_iter().find(|(unit, _)| bytes != 0 && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => quoted(&format!("{}{name}", bytes / unit)),
         None => bytes.to_string(),
     }
@@ -247,10 +231,7 @@ fn show_time(amount: u64, base: u64) -> String {
     let Some(total) = amount.checked_mul(base) else {
         return amount.to_string();
     };
-    match TIME_UNITS
-        .into_iter()
-        .find(|(_, unit)| total != 0 && total.is_multiple_of(*unit))
-    {
+    match TIME_UNITS.into_iter().find(|(_, unit)| total != 0 && total.is_multiple_of(*unit)) {
         Some((name, unit)) => quoted(&format!("{}{name}", total / unit)),
         None => amount.to_string(),
     }
@@ -258,15 +239,9 @@ fn show_time(amount: u64, base: u64) -> String {
 
 fn read_cores(given: &Given) -> Option<Cores> {
     match given {
-        Given::Integer(count) => usize::try_from(*count)
-            .ok()
-            .filter(|&count| count >= 1)
-            .map(Cores::Count),
+        Given::Integer(count) => usize::try_from(*count).ok().filter(|&count| count >= 1).map(Cores::Count),
         Given::Integers(list) => {
-            let list = list
-                .iter()
-                .map(|&core| usize::try_from(core).ok())
-                .collect::<Option<Vec<_>>>()?;
+            let list = list.iter().map(|&core| usize::try_from(core).ok()).collect::<Option<Vec<_>>>()?;
             distinct(list)
         }
         Given::Text(text) | Given::Words(text) => read_core_words(text.trim()),
@@ -345,14 +320,8 @@ mod tests {
     fn cores_are_all_a_count_or_a_list_without_repeats() {
         assert_eq!(words(Kind::Cores, "all"), Some(Value::Cores(Cores::All)));
         assert_eq!(words(Kind::Cores, "2"), Some(Value::Cores(Cores::Count(2))));
-        assert_eq!(
-            words(Kind::Cores, "3,0-1"),
-            Some(Value::Cores(Cores::List(vec![0, 1, 3])))
-        );
-        assert_eq!(
-            Kind::Cores.read(&Given::Integers(vec![1])),
-            Some(Value::Cores(Cores::List(vec![1])))
-        );
+        assert_eq!(words(Kind::Cores, "3,0-1"), Some(Value::Cores(Cores::List(vec![0, 1, 3]))));
+        assert_eq!(Kind::Cores.read(&Given::Integers(vec![1])), Some(Value::Cores(Cores::List(vec![1]))));
         for bad in ["0", "", "1,1", "3-1", "a", "0-999999999"] {
             assert_eq!(words(Kind::Cores, bad), None, "{bad}");
         }
