@@ -403,7 +403,8 @@ impl Connection {
     // --- the end ---
 
     fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.held.is_none() && (self.is_closing || self.is_eof)
+        let is_done = self.queue.is_empty() && self.held.is_none();
+        (is_done && (self.is_closing || self.is_eof)) || (self.is_eof && self.only_waits())
     }
 
     /// Tells the client that nothing more comes, and hears it out for a while: a connection that is closed
