@@ -1,0 +1,68 @@
+//! The built binary as a child process: started on a free port, killed or stopped by its id.
+//!
+//! The ready line tells the address. A server that is dropped is killed.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) addr: SocketAddr,
+}
+
+impl Server {
+    /// Starts on `data`, with settings `MILLRACE_SECTION__KEY=value`, and waits for the ready line.
+    pub(crate) fn start(data: &Path, settings: &[(&str, &str)]) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+            .args(["serve", "--http", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the binary was built");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("stdout is readable");
+        let addr = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
+        match addr.and_then(|addr| addr.parse().ok()) {
+            Some(addr) => Server { child, addr },
+            None => panic!("ready line {line:?}, {:?}", child.wait()),
+        }
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// SIGTERM; gives how it ended.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+        assert!(sent.success());
+        self.child.wait().expect("the child can be waited for")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already gone is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A fresh folder for a test's data.
+pub(crate) fn fresh_dir(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).expect("an old folder can be removed");
+    }
+    std::fs::create_dir_all(&dir).expect("the target folder is writable");
+    dir
+}
