@@ -227,7 +227,11 @@ impl Failure {
                 vec![Text("field", field.to_string()), Text("value", value.clone())]
             }
             Failure::InvalidSetting { field, value, detail } => {
-                vec![Text("field", field.clone()), Text("value", value.clone()), Text("detail", detail.to_string())]
+                vec![
+                    Text("field", field.clone()),
+                    Text("value", value.clone()),
+                    Text("detail", detail.to_string()),
+                ]
             }
             Failure::AckNotAllowed => {
                 vec![Text("field", "ack".to_owned()), Text("value", "memory".to_owned())]
