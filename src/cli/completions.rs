@@ -1,4 +1,7 @@
 //! `completions`: the script that makes a shell complete our verbs and flags.
+//!
+//! Made from the same table of arguments that parses them, so it never lags behind; it goes to stdout and
+//! nothing is installed.
 
 use super::args::{Cli, CompletionsArgs};
 use super::error::CliError;

@@ -1,4 +1,7 @@
 //! `config print` and `config keys`, and the way from `serve`'s flags to a [`Config`].
+//!
+//! The only place of the command line that reads the environment for settings; `serve` and `doctor` come
+//! through here, so all three see the same values. What is printed is the text of `crate::config`.
 
 use super::args::{ConfigPrintArgs, SettingFlags};
 use super::error::{CliError, Exit};

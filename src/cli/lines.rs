@@ -28,8 +28,8 @@ const NDJSON: &str = "application/x-ndjson";
 /// Posts every line and tells the counts.
 ///
 /// # Errors
-/// [`Exit::Refused`] when a line was refused, [`Exit::Unreachable`] when the connection broke; the message has
-/// the counts. [`Exit::Usage`] and [`Exit::Io`] before anything was sent.
+/// [`Exit::Refused`] when a line was refused, [`Exit::Unreachable`] when the connection broke; the message
+/// has the counts. [`Exit::Usage`] and [`Exit::Io`] before anything was sent.
 pub(crate) fn post_lines(args: &PostArgs, flags: &RemoteFlags, out: &mut dyn Write) -> Result<(), CliError> {
     if args.batch > 1 && args.content_type.is_some() {
         return Err(CliError::new(Exit::Usage, "--batch sends lines of JSON; it cannot go with -c"));

@@ -1,4 +1,7 @@
 //! Colours, where a person reads and has not said no: a terminal, no `NO_COLOR`, not `TERM=dumb`.
+//!
+//! Used by `doctor` and `inspect` for one word a line; no meaning is ever carried by colour alone, and
+//! nothing that another program reads is coloured.
 
 use std::io::IsTerminal;
 

@@ -1,4 +1,7 @@
 //! The body of an event as the command line names it: text, `@FILE`, or `-` for stdin.
+//!
+//! `post` and `patch` read it whole, `post --lines` line by line. Bytes are passed on as they are: whether
+//! they are JSON is the server's to say.
 
 use super::error::{CliError, Exit};
 use std::fs::File;

@@ -211,9 +211,9 @@ pub(crate) struct NamesArgs {
 /// `millrace listen`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints one item a line: {\"meta\": {\"id\", \"t\", \"bucket\", \"stream\"}, \"data\"}. A range that can no longer
-be delivered is an item with meta.gap. When the connection breaks, it is made anew and goes on where it
-was. Ctrl-C ends with exit code 0.
+Prints one item a line: {\"meta\": {\"id\", \"t\", \"bucket\", \"stream\"}, \"data\"}. A range that can no
+longer be delivered is an item with meta.gap. When the connection breaks, it is made anew and goes on
+where it was. Ctrl-C ends with exit code 0.
 
 Examples:
   millrace listen iot:temp                   from now on

@@ -15,7 +15,8 @@ const PASSWORD_VARIABLE: &str = "MILLRACE_PASSWORD";
 /// Connects to the server that the flags name, logged in if they name a user.
 ///
 /// # Errors
-/// [`Exit::Unreachable`]; [`Exit::Refused`] when the login fails; [`Exit::Usage`] for a user without password.
+/// [`Exit::Unreachable`]; [`Exit::Refused`] when the login fails; [`Exit::Usage`] for a user without
+/// password.
 pub(crate) fn open(flags: &RemoteFlags) -> Result<(Server, Client), CliError> {
     let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     let mut flags = flags.clone();

@@ -1,4 +1,7 @@
 //! Laws of the client verbs, against a scripted server.
+//!
+//! Words go in as a person types them and pass through the parser and the dispatch; what is checked is what
+//! the server was sent, what was printed and how the verb ended.
 
 use super::args::Cli;
 use super::error::Exit;

@@ -1,4 +1,7 @@
 //! `version`: which program this is.
+//!
+//! The same number as `--version`, the `User-Agent` of the client verbs and the identity file of a data
+//! directory that this build created.
 
 use super::args::VersionArgs;
 use super::error::CliError;

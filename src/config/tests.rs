@@ -1,4 +1,7 @@
 //! Laws of the configuration as a whole: who wins, what is refused and with which words.
+//!
+//! The words of a refusal are part of the interface, so they are compared in full where they are short.
+//! Sources are passed in; no test reads or changes the environment of the process.
 
 use super::*;
 

@@ -142,7 +142,8 @@ impl<'a> Report<'a> {
         if damages == 0 {
             return Ok(());
         }
-        let message = format!("{damages} places are damaged");
+        let places = if damages == 1 { "place is" } else { "places are" };
+        let message = format!("{damages} {places} damaged");
         Err(CliError::new(Exit::Refused, message).next(
             "a server serves the rest and tells readers the gap; --salvage OUT copies out what is sound",
         ))

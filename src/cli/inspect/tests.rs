@@ -1,4 +1,7 @@
 //! Laws of `inspect`, over a directory that the formats' own encoders wrote.
+//!
+//! Each test plants a directory of its own, damages one thing, and checks what is told, what is salvaged,
+//! and that nothing was changed.
 
 use super::super::args::InspectArgs;
 use super::super::error::{CliError, Exit};

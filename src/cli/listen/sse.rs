@@ -152,7 +152,8 @@ mod tests {
 
     #[test]
     fn data_ids_and_comments_are_told_apart() {
-        let text = b": hello\n\nid: 7\ndata: [1]\n\nevent: gap\ndata:[2]\n\nid: 8\n\ndata: a\r\ndata: b\r\n\r\ndata: cut";
+        let text = b": hello\n\nid: 7\ndata: [1]\n\nevent: gap\ndata:[2]\n\n\
+            id: 8\n\ndata: a\r\ndata: b\r\n\r\ndata: cut";
         let expected =
             [message("[1]", Some("7")), message("[2]", None), message("", Some("8")), message("a\nb", None)];
         assert_eq!(decode(&[text]), expected);

@@ -1,4 +1,7 @@
 //! Laws of `listen`, against a scripted server.
+//!
+//! The loop runs as the verb runs it, but for the signals; each test says what the server sends on every
+//! connection, and checks what is printed and what the next connection asks for.
 
 use super::super::args::{Cli, Verb};
 use super::super::error::{CliError, Exit};
