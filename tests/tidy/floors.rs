@@ -55,7 +55,7 @@ struct Import {
     line: usize,
 }
 
-pub fn check(tree: &[File], sources: &[Source]) -> Vec<Violation> {
+pub(crate) fn check(tree: &[File], sources: &[Source]) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut imports = Vec::new();
     for (path, text) in tree.iter().filter(|(path, _)| path.ends_with("Cargo.toml")) {
@@ -105,7 +105,7 @@ fn unknown_component(source: &Source) -> Option<Violation> {
 fn judge(import: &Import) -> Option<Violation> {
     let Import { from, to, path, line } = import;
     let violation = |what: String| Some(Violation::new(path, *line, RULE, what));
-    let Some(from_floor) = floor_of(from) else { return None };
+    let from_floor = floor_of(from)?;
     let Some(to_floor) = floor_of(to) else {
         return violation(format!("`{from}` imports `{to}`, which has no floor"));
     };
@@ -144,7 +144,7 @@ fn manifest_imports(path: &str, text: &str) -> Result<Vec<Import>, String> {
 }
 
 /// Packages in every table of dependencies but `[workspace.dependencies]`, under their own names.
-pub fn dependency_names(manifest: &DeTable<'_>) -> BTreeSet<String> {
+pub(crate) fn dependency_names(manifest: &DeTable<'_>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for (key, value) in manifest {
         let DeValue::Table(table) = value.get_ref() else { continue };

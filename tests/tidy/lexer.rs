@@ -8,28 +8,28 @@ use std::ops::Range;
 
 /// A word, a number, a literal's quote, `::` or one other character of code.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Token {
-    pub text: String,
+pub(crate) struct Token {
+    pub(crate) text: String,
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
 }
 
 /// A file, lexed.
 #[derive(Debug)]
-pub struct Source {
-    pub path: String,
-    pub lines: Vec<String>,
+pub(crate) struct Source {
+    pub(crate) path: String,
+    pub(crate) lines: Vec<String>,
     /// The lines with everything but comments left out.
-    pub comments: Vec<String>,
-    pub tokens: Vec<Token>,
+    pub(crate) comments: Vec<String>,
+    pub(crate) tokens: Vec<Token>,
     /// Ranges of tokens under `#[cfg(test)]`.
-    pub test_ranges: Vec<Range<usize>>,
+    pub(crate) test_ranges: Vec<Range<usize>>,
     /// Names in `#[cfg(test)] mod name;`.
-    pub test_modules: Vec<String>,
+    pub(crate) test_modules: Vec<String>,
 }
 
 impl Source {
-    pub fn parse(path: &str, text: &str) -> Source {
+    pub(crate) fn parse(path: &str, text: &str) -> Source {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let mut lexer = Lexer { chars: text.chars().collect(), at: 0, line: 1, ..Lexer::default() };
         lexer.comments.resize(lines.len() + 2, String::new());
@@ -47,12 +47,12 @@ impl Source {
     }
 
     /// Whether the token stands under `#[cfg(test)]`.
-    pub fn is_test(&self, index: usize) -> bool {
+    pub(crate) fn is_test(&self, index: usize) -> bool {
         self.test_ranges.iter().any(|range| range.contains(&index))
     }
 
     /// The folder in which this file's child modules live.
-    pub fn module_folder(&self) -> String {
+    pub(crate) fn module_folder(&self) -> String {
         let (folder, name) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
         match name {
             "mod.rs" | "lib.rs" | "main.rs" => folder.to_owned(),
@@ -60,12 +60,12 @@ impl Source {
         }
     }
 
-    pub fn text(&self, index: usize) -> &str {
+    pub(crate) fn text(&self, index: usize) -> &str {
         self.tokens.get(index).map_or("", |token| &token.text)
     }
 
     /// The index after the bracket that closes the one at `open`, or the end.
-    pub fn after_closing(&self, open: usize) -> usize {
+    pub(crate) fn after_closing(&self, open: usize) -> usize {
         let mut depth = 0_usize;
         for (index, token) in self.tokens.iter().enumerate().skip(open) {
             match token.text.as_str() {
@@ -81,7 +81,7 @@ impl Source {
     }
 
     /// The index of the first `{` or `;` outside of round and square brackets, from `start`.
-    pub fn body_or_end(&self, start: usize) -> usize {
+    pub(crate) fn body_or_end(&self, start: usize) -> usize {
         let mut index = start;
         while index < self.tokens.len() && !matches!(self.text(index), "{" | ";") {
             index = match self.text(index) {

@@ -8,20 +8,20 @@ use crate::lexer::Source;
 
 /// A path that a source names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedPath {
+pub(crate) struct NamedPath {
     /// From 1.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The path's place among the tokens.
-    pub index: usize,
+    pub(crate) index: usize,
     /// As written.
-    pub segments: Vec<String>,
+    pub(crate) segments: Vec<String>,
     /// The module it stands in, below the crate's root.
-    pub module: Vec<String>,
+    pub(crate) module: Vec<String>,
 }
 
 impl NamedPath {
     /// The path with `crate`, `self` and `super` replaced: `crate` first when it is inside this crate.
-    pub fn resolved(&self) -> Vec<String> {
+    pub(crate) fn resolved(&self) -> Vec<String> {
         let mut module = self.module.clone();
         let mut rest = self.segments.as_slice();
         match rest.first().map(String::as_str) {
@@ -42,13 +42,13 @@ impl NamedPath {
         path
     }
 
-    pub fn starts_with(&self, prefix: &[&str]) -> bool {
+    pub(crate) fn starts_with(&self, prefix: &[&str]) -> bool {
         self.segments.len() >= prefix.len() && self.segments.iter().zip(prefix).all(|(a, b)| a == b)
     }
 }
 
 /// The module that a file is, below the root of its crate: `src/a/b.rs` is `[a, b]`.
-pub fn module_of_file(path: &str) -> Vec<String> {
+pub(crate) fn module_of_file(path: &str) -> Vec<String> {
     let below = path.split_once("src/").map_or(path, |(_, rest)| rest);
     let mut module: Vec<String> = below.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
     if matches!(module.last().map(String::as_str), Some("mod" | "lib" | "main")) {
@@ -58,7 +58,7 @@ pub fn module_of_file(path: &str) -> Vec<String> {
 }
 
 /// Every path of the source, in order.
-pub fn named_paths(source: &Source) -> Vec<NamedPath> {
+pub(crate) fn named_paths(source: &Source) -> Vec<NamedPath> {
     let mut found = Vec::new();
     let mut module = module_of_file(&source.path);
     let mut depth = 0_usize;

@@ -69,7 +69,7 @@ const FORBIDDEN_PACKAGES: [&str; 18] = [
 
 const PRINTING: [&str; 5] = ["println", "eprintln", "print", "eprint", "dbg"];
 
-pub fn check_source(source: &Source, only_tests: bool) -> Vec<Violation> {
+pub(crate) fn check_source(source: &Source, only_tests: bool) -> Vec<Violation> {
     let mut found = named_outside_sys(source);
     let named = ["crates/", "sim/src/"].iter().any(|folder| source.path.starts_with(folder));
     if !named || only_tests || source.path.ends_with("/main.rs") || source.path.contains("/bin/") {
@@ -123,7 +123,7 @@ fn named_outside_sys(source: &Source) -> Vec<Violation> {
 }
 
 /// What the manifests of cores depend on, and who depends on glommio.
-pub fn check_manifest(path: &str, text: &str) -> Vec<Violation> {
+pub(crate) fn check_manifest(path: &str, text: &str) -> Vec<Violation> {
     let Ok(manifest) = DeTable::parse(text) else { return Vec::new() };
     let names = dependency_names(manifest.get_ref());
     let core = path.starts_with("crates/");

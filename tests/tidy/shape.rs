@@ -17,13 +17,13 @@ const LOCK_PACKAGES_MAX: usize = 150;
 const NAMELESS: [&str; 7] = ["util", "utils", "helper", "helpers", "manager", "managers", "misc"];
 
 /// Rust files that are longer than they should be, with their line counts.
-pub fn long_files(tree: &[File]) -> Vec<(&str, usize)> {
+pub(crate) fn long_files(tree: &[File]) -> Vec<(&str, usize)> {
     let rust = tree.iter().filter(|(path, _)| path.ends_with(".rs"));
     let counted = rust.map(|(path, text)| (path.as_str(), text.lines().count()));
     counted.filter(|(_, count)| *count > FILE_LINES_LONG).collect()
 }
 
-pub fn check_source(source: &Source) -> Vec<Violation> {
+pub(crate) fn check_source(source: &Source) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut add = |line: usize, rule: &'static str, what: String| {
         found.push(Violation::new(&source.path, line, rule, what));
@@ -90,7 +90,7 @@ fn unfinished(comment: &str) -> Option<&'static str> {
 }
 
 /// What holds for every text, whatever its language.
-pub fn check_text(path: &str, text: &str) -> Vec<Violation> {
+pub(crate) fn check_text(path: &str, text: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     for part in path.split('/') {
         let stem = part.split('.').next().unwrap_or(part);
@@ -118,7 +118,7 @@ fn workplaces() -> [String; 4] {
 }
 
 /// How many packages of others a build of everything takes.
-pub fn check_lock(path: &str, text: &str) -> Vec<Violation> {
+pub(crate) fn check_lock(path: &str, text: &str) -> Vec<Violation> {
     let count = text.lines().filter(|line| line.starts_with("source = ")).count();
     let what = format!("{count} packages of others, more than {LOCK_PACKAGES_MAX}");
     (count > LOCK_PACKAGES_MAX).then(|| Violation::new(path, 0, "lock", what)).into_iter().collect()

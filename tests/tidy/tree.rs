@@ -10,23 +10,23 @@ use std::fmt;
 use std::path::Path;
 
 /// A path and the text of its file.
-pub type File = (String, String);
+pub(crate) type File = (String, String);
 
 /// A rule that a place of the tree does not keep.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// Which file.
-    pub path: String,
+    pub(crate) path: String,
     /// Which line, from 1; 0 when the file as a whole is meant.
-    pub line: usize,
+    pub(crate) line: usize,
     /// The rule's short name.
-    pub rule: &'static str,
+    pub(crate) rule: &'static str,
     /// What is wrong here.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 impl Violation {
-    pub fn new(path: &str, line: usize, rule: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn new(path: &str, line: usize, rule: &'static str, what: impl Into<String>) -> Self {
         Violation { path: path.to_owned(), line, rule, what: what.into() }
     }
 }
@@ -38,7 +38,7 @@ impl fmt::Display for Violation {
 }
 
 /// All rules over all files, in the order of the files.
-pub fn check(tree: &[File]) -> Vec<Violation> {
+pub(crate) fn check(tree: &[File]) -> Vec<Violation> {
     let sources: Vec<Source> = tree
         .iter()
         .filter(|(path, _)| path.ends_with(".rs"))
@@ -86,7 +86,7 @@ fn is_test_file(path: &str, test_modules: &[String]) -> bool {
 }
 
 /// The files under `root` that are ours: no build output, no corpus, nothing hidden but `.ci`.
-pub fn read(root: &Path) -> Vec<File> {
+pub(crate) fn read(root: &Path) -> Vec<File> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -9,7 +9,7 @@ use crate::tree::Violation;
 
 const RULE: &str = "unsafe";
 
-pub fn check(source: &Source) -> Vec<Violation> {
+pub(crate) fn check(source: &Source) -> Vec<Violation> {
     let mut found = Vec::new();
     let root_of_core = source.path.starts_with("crates/") && source.path.ends_with("/src/lib.rs");
     if root_of_core && !forbids_unsafe(source) {

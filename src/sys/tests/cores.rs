@@ -163,7 +163,12 @@ fn exchange(ports: Vec<MeshPort<Numbered>>, count: u32) -> Vec<Vec<Numbered>> {
             let main = move || async move {
                 let received = exchange_on_one(port, core_count, count).await;
                 // No core may leave while another one still sends to it.
-                Offload::start(1, 1).expect("a thread").run(move || drop(done.wait())).await;
+                Offload::start(1, 1)
+                    .expect("a thread")
+                    .run(move || {
+                        let _ = done.wait();
+                    })
+                    .await;
                 received
             };
             start_core(options(index), main).expect("starts")
@@ -244,4 +249,16 @@ fn a_producer_waits_for_a_receiver_that_is_behind() {
     let early = receiver.expect("starts").join().expect("does not panic");
     sender.expect("starts").join().expect("does not panic");
     assert!(early <= 3 * MAX, "{early} were sent before anybody received");
+}
+
+#[test]
+fn a_core_whose_tasks_hold_it_up_for_a_while_goes_on() {
+    on_a_core(|| async {
+        for _ in 0..20 {
+            // Longer than the preemption timer, so that it fires at every place of the loop.
+            std::thread::sleep(Duration::from_millis(3));
+            let waited = timeout(Duration::from_secs(20), sleep(Duration::from_millis(1))).await;
+            assert_eq!(waited, Some(()));
+        }
+    });
 }
