@@ -39,7 +39,7 @@ limit_keys! {
     journal_file_bytes: Bytes = "Size of one journal file: a multiple of 4KiB that holds the largest append.";
     journal_files_max: Count = "Most journal files of a shard; at least 4.";
     group_bytes_target: Bytes = "Size of one block group that the committer aims not to exceed.";
-    pending_bytes_max: Bytes = "Appends of a shard that wait for the disk before more are held back, in bytes.";
+    pending_bytes_max: Bytes = "Appends of a shard that wait for the disk before more are held back.";
     memory_bytes_max: Bytes = "Events of a shard in memory and not yet in segments before appends wait.";
     chunk_bytes_max: Bytes = "Size of one chunk of a segment.";
     segments_max: Count = "Segments of a partition before they are merged; at least 2.";
@@ -54,6 +54,7 @@ limit_keys! {
     headers_max: Count = "Headers of a request.";
     target_bytes_max: Bytes = "Size of a request target.";
     pipeline_depth_max: Count = "Requests of one connection under way at once.";
+    request_bytes_max: Bytes = "Requests that one core is receiving or has not answered.";
     head_timeout_ms: DurationMs = "Time for a request's head to arrive.";
     body_timeout_ms: DurationMs = "Time without progress in a body or in sending.";
     idle_timeout_ms: DurationMs = "Time an idle connection is kept.";

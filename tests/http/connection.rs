@@ -233,3 +233,34 @@ fn many_connections_at_once_are_all_served() {
     ids.sort_unstable();
     assert_eq!(ids, (1..=200).collect::<Vec<u64>>());
 }
+
+#[test]
+fn bodies_that_the_core_has_no_memory_for_are_told_to_come_again() {
+    let limit = "1000000";
+    let server = Server::start(&[
+        ("MILLRACE_SERVER__CORES", "1"),
+        ("MILLRACE_LIMITS__BODY_BYTES_MAX", limit),
+        ("MILLRACE_LIMITS__REQUEST_BYTES_MAX", limit),
+    ]);
+    let begin = |is_chunked: bool| {
+        let mut client = server.connect();
+        let length = if is_chunked { "Transfer-Encoding: chunked" } else { "Content-Length: 900000" };
+        client.send(format!("POST /streams/b/s HTTP/1.1\r\nHost: a\r\n{JSON}\r\n{length}\r\n\r\n"));
+        let text = "1".repeat(600_000);
+        client.try_send(if is_chunked { format!("{:x}\r\n{text}\r\n", text.len()) } else { text });
+        client
+    };
+    for is_chunked in [false, true] {
+        let mut first = begin(is_chunked);
+        assert!(first.is_silent_for(Duration::from_millis(300)));
+        let mut second = begin(is_chunked);
+        let reply = second.reply();
+        assert_eq!((reply.status, reply.header("Retry-After")), (503, Some("1")));
+        assert_eq!(reply.json()["reason"], "Overloaded");
+        assert_eq!(server.connect().post("/streams/b/small", "1").status, 201);
+        drop((first, second));
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(begin(is_chunked).is_silent_for(Duration::from_millis(300)), "there is room again");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}

@@ -3,6 +3,7 @@
 use crate::server::Server;
 use crate::wire::Client;
 use serde_json::json;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Events 1 to `count` whose data is their number.
@@ -269,4 +270,41 @@ fn head_has_the_headers_of_get_and_no_body() {
         assert_eq!(head.header("Content-Type"), get.header("Content-Type"), "{target}");
         assert!(head.header("Content-Length").is_some(), "{target}");
     }
+}
+
+/// Turns one byte of `marker` over in every file that holds it; gives how many did.
+fn spoil(dir: &Path, marker: &[u8]) -> usize {
+    let mut count = 0;
+    for entry in std::fs::read_dir(dir).expect("a readable folder").map(|entry| entry.expect("an entry")) {
+        let path = entry.path();
+        if path.is_dir() {
+            count += spoil(&path, marker);
+            continue;
+        }
+        let mut bytes = std::fs::read(&path).expect("a readable file");
+        let Some(at) = bytes.windows(marker.len()).position(|part| part == marker) else { continue };
+        bytes[at] ^= 0x20;
+        std::fs::write(&path, bytes).expect("a writable file");
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn damage_on_disk_is_told_and_everything_else_is_served() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    fill(&mut client, "damage/other", 3);
+    client.post("/streams/damage/s", "\"a marker that stands nowhere else\"");
+    let server = server.restart_after(&[], |dir| {
+        assert!(spoil(dir, b"a marker that stands nowhere else") > 0, "the event is on disk");
+    });
+    let mut client = server.connect();
+    let reply = client.get("/streams/damage/s?from=1");
+    assert_eq!((reply.status, reply.json()["type"].as_str()), (500, Some("corrupt")), "{}", reply.text());
+    assert_eq!((&reply.json()["from"], &reply.json()["to"]), (&json!(1), &json!(1)));
+    assert_eq!(client.get("/streams/damage/other?from=1&limit=9").ids(), [1, 2, 3]);
+    assert_eq!(client.post("/streams/damage/s", "2").id(), 2);
+    let reply = client.get("/streams/damage/s?from=1&limit=9");
+    assert_eq!((reply.header("Millrace-Gap"), reply.ids()), (Some("1-1"), vec![2]));
 }

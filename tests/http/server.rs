@@ -74,12 +74,18 @@ impl Server {
     }
 
     /// SIGTERM, and a new server on the same directory.
-    pub(crate) fn restart(mut self, settings: &[(&str, &str)]) -> Server {
+    pub(crate) fn restart(self, settings: &[(&str, &str)]) -> Server {
+        self.restart_after(settings, |_| ())
+    }
+
+    /// SIGTERM, a change of the directory, and a new server on it.
+    pub(crate) fn restart_after(mut self, settings: &[(&str, &str)], change: impl FnOnce(&Path)) -> Server {
         self.terminate();
         let status = self.child.wait().expect("the child can be waited for");
         assert!(status.success(), "{status}");
         let dir = std::mem::take(&mut self.dir);
         drop(self);
+        change(&dir);
         Server::start_in(dir, settings)
     }
 }

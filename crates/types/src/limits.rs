@@ -66,6 +66,8 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Requests of one connection under way at once.
     pub pipeline_depth_max: usize,
+    /// Bytes of requests that one core is receiving or has not answered, of all its connections.
+    pub request_bytes_max: usize,
     /// Time for a request's head to arrive, in milliseconds.
     pub head_timeout_ms: u64,
     /// Time without progress in a body or in sending, in milliseconds.
@@ -132,6 +134,7 @@ impl Default for Limits {
             headers_max: 100,
             target_bytes_max: 8 * KIB,
             pipeline_depth_max: 128,
+            request_bytes_max: 128 * MIB,
             head_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             idle_timeout_ms: 75_000,
@@ -184,7 +187,7 @@ impl Limits {
     /// # Errors
     /// The first relation that does not hold, with the names and the values.
     pub fn check(&self) -> Result<(), LimitError> {
-        let rules: [(bool, &str); 9] = [
+        let rules: [(bool, &str); 10] = [
             (self.body_bytes_max <= BODY_BYTES_CEILING, "body_bytes_max must be at most 1 GiB"),
             (self.body_bytes_max >= 1, "body_bytes_max must be at least 1"),
             (self.append_events_max >= 1, "append_events_max must be at least 1"),
@@ -192,6 +195,10 @@ impl Limits {
             (
                 self.append_bytes_max() + 4096 <= self.journal_file_bytes,
                 "journal_file_bytes must hold the largest append: body_bytes_max + 64 * append_events_max + 20 KiB",
+            ),
+            (
+                self.request_bytes_max >= self.body_bytes_max,
+                "request_bytes_max must be at least body_bytes_max",
             ),
             (self.journal_files_max >= 4, "journal_files_max must be at least 4"),
             (self.segments_max >= 2, "segments_max must be at least 2"),

@@ -1,18 +1,16 @@
 //! Events as listeners get them: arrays of JSON items, encoded once for all listeners of a core.
 //!
-//! `{"meta":{"id","t","bucket","stream"},"data":…}`: a JSON payload stands there byte for byte, any other one
-//! as base64 with its type in the meta. An array is built with room for a frame header in front, so that its
-//! WebSocket form is the same memory. Pure: nothing here knows who listens.
+//! An array is built with room for a frame header in front, so that its WebSocket form is the same memory.
+//! Pure: nothing here knows who listens.
 
 use super::positions;
 use super::subscription::Position;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use crate::broker::event_json::write_event;
 use bytes::{Bytes, BytesMut};
 use engine::Gap;
 use std::cell::OnceCell;
 use std::fmt::Write as _;
-use types::{Epoch, Record, SeqNum, StreamKey};
+use types::{Epoch, Record, SeqNum};
 use websocket::{Opcode, frame_header};
 
 /// Bytes of an array after which a new one is begun, so that a large append fits an outbox in parts.
@@ -88,15 +86,6 @@ fn begin(json_bytes: usize) -> BytesMut {
     memory
 }
 
-/// `"bucket":"b","stream":"s"` of a stream, ready to stand in a meta.
-pub(super) fn names_of(key: &StreamKey) -> String {
-    format!("\"bucket\":{},\"stream\":{}", quoted(key.bucket.as_str()), quoted(key.stream.as_str()))
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("text is JSON when it is quoted")
-}
-
 /// The arrays of some contiguous events, each about [`ARRAY_BYTES_TARGET`] long at most or of one event.
 pub(super) fn arrays_of(names: &str, epoch: Epoch, records: &[Record]) -> Vec<Array> {
     let size = |record: &Record| record.payload().len() + names.len() + ITEM_OVERHEAD_BYTES;
@@ -118,39 +107,13 @@ pub(super) fn arrays_of(names: &str, epoch: Epoch, records: &[Record]) -> Vec<Ar
             if index > 0 {
                 memory.extend_from_slice(b",");
             }
-            put_item(&mut memory, names, record);
+            write_event(&mut memory, record, Some(names));
         }
         let after = Position { epoch, next: now[count - 1].seq().next() };
         arrays.push(Array::new(memory, Kind::Events, first.seq(), after));
         rest = later;
     }
     arrays
-}
-
-fn put_item(out: &mut BytesMut, names: &str, record: &Record) {
-    // Writing to memory does not fail.
-    let _ = write!(out, "{{\"meta\":{{\"id\":{},\"t\":{},{names}", record.seq(), record.time());
-    if !record.is_json() {
-        let content_type = String::from_utf8_lossy(record.content_type().unwrap_or_default()).into_owned();
-        let _ = write!(out, ",\"content_type\":{},\"encoding\":\"base64\"", quoted(&content_type));
-    }
-    for (name, value) in [("parent", record.parent()), ("traceparent", record.traceparent())] {
-        if let Some(value) = value {
-            let _ = write!(out, ",\"{name}\":{}", quoted(&String::from_utf8_lossy(value)));
-        }
-    }
-    out.extend_from_slice(b"},\"data\":");
-    if record.is_json() {
-        out.extend_from_slice(record.payload());
-    } else {
-        let start = out.len() + 1;
-        let length = base64::encoded_len(record.payload().len(), true).expect("a payload is far below 2^62");
-        out.resize(start + length + 1, b'"');
-        out[start - 1] = b'"';
-        let written = STANDARD.encode_slice(record.payload(), &mut out[start..start + length]);
-        assert_eq!(written, Ok(length), "base64 has the length that was computed");
-    }
-    out.extend_from_slice(b"}");
 }
 
 /// The notice of a gap.
@@ -220,30 +183,13 @@ mod tests {
         EventDraft::json(Bytes::from_static(text.as_bytes()))
     }
 
-    fn texts(records: &[Record]) -> Vec<String> {
-        let key = StreamKey::parse("b\"q", "s/1").expect("a valid name");
-        let arrays = arrays_of(&names_of(&key), Epoch(7), records);
-        arrays.iter().map(|array| String::from_utf8(array.json().to_vec()).expect("JSON is text")).collect()
-    }
-
     #[test]
-    fn json_stands_in_an_item_byte_for_byte() {
+    fn items_name_their_stream() {
         let records = [record(1, &json("{ \"a\" : 1.0 }")), record(2, &json("null"))];
-        let expected = "[{\"meta\":{\"id\":1,\"t\":1001,\"bucket\":\"b\\\"q\",\"stream\":\"s/1\"},\"data\":{ \"a\" : 1.0 }},\
-                        {\"meta\":{\"id\":2,\"t\":1002,\"bucket\":\"b\\\"q\",\"stream\":\"s/1\"},\"data\":null}]";
-        assert_eq!(texts(&records), [expected]);
-    }
-
-    #[test]
-    fn other_payloads_are_base64_and_say_their_type() {
-        let mut draft =
-            EventDraft::binary(Bytes::from_static(b"\x00\xffab"), Bytes::from_static(b"image/png"));
-        draft.parent = Some(Bytes::from_static(b"b/s/1"));
-        draft.traceparent = Some(Bytes::from_static(b"00-ab"));
-        let expected = "[{\"meta\":{\"id\":9,\"t\":1009,\"bucket\":\"b\\\"q\",\"stream\":\"s/1\",\
-                        \"content_type\":\"image/png\",\"encoding\":\"base64\",\"parent\":\"b/s/1\",\
-                        \"traceparent\":\"00-ab\"},\"data\":\"AP9hYg==\"}]";
-        assert_eq!(texts(&[record(9, &draft)]), [expected]);
+        let expected = "[{\"meta\":{\"id\":1,\"t\":1001,\"stream\":\"s\"},\"data\":{ \"a\" : 1.0 }},\
+                        {\"meta\":{\"id\":2,\"t\":1002,\"stream\":\"s\"},\"data\":null}]";
+        let arrays = arrays_of("\"stream\":\"s\"", Epoch(7), &records);
+        assert_eq!(arrays.iter().map(Array::json).collect::<Vec<_>>(), [expected]);
     }
 
     #[test]

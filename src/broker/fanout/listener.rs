@@ -10,6 +10,7 @@ use super::outbox::{ArrayEntry, Entry, Outbox};
 use super::slab::Key;
 use super::subscription::{Part, Position, ReadTicket, Slow, Subscription, Want};
 use super::{Form, item};
+use crate::broker::event_json::names_of;
 use bytes::Bytes;
 use engine::{ReadFrom, ReadReply};
 use std::collections::VecDeque;
@@ -215,7 +216,7 @@ impl ListenerState {
     }
 
     fn push_parts(&mut self, turn: &Turn, epoch: Epoch, parts: Vec<Part>) {
-        let names = item::names_of(&turn.stream);
+        let names = names_of(&turn.stream);
         for part in parts {
             match part {
                 Part::Reset(epoch) => self.push(turn.id, &turn.stream, &item::reset_notice(&names, epoch)),

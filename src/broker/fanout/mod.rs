@@ -286,10 +286,10 @@ impl State {
             return Work::Done;
         }
         for entrant in listener.entrants.iter_mut().flatten() {
-            if let (true, Named::Pattern(glob)) = (entrant.is_open, &mut entrant.named) {
-                if let Some(after) = glob.begin_listing() {
-                    return Work::List(entrant.id, glob.pattern().clone(), after);
-                }
+            if let (true, Named::Pattern(glob)) = (entrant.is_open, &mut entrant.named)
+                && let Some(after) = glob.begin_listing()
+            {
+                return Work::List(entrant.id, glob.pattern().clone(), after);
             }
         }
         Work::Done

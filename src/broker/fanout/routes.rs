@@ -9,6 +9,7 @@ use super::outbox::Fault;
 use super::slab::{Key, Slab};
 use super::subscription::{Answer, Offer, Position, Want};
 use crate::broker::Route as Watch;
+use crate::broker::event_json::names_of;
 use crate::broker::watches::Watched;
 use engine::{Change, Delivery, Gap, GapCause, WatchTarget};
 use std::cell::OnceCell;
@@ -147,7 +148,7 @@ fn deliver(
             .iter()
             .for_each(|member| pass_by(listener_of(listeners, member), member, offer));
     }
-    let names = item::names_of(stream);
+    let names = names_of(stream);
     let arrays = item::arrays_of(&names, epoch, records);
     let reset = OnceCell::new();
     for member in &route.members {
@@ -239,7 +240,7 @@ fn handle_skipped(
 ) {
     route.present = Position { epoch, next };
     let gap = Gap { from, to: next.previous(), cause: GapCause::Damaged };
-    let notice = item::gap_notice(&item::names_of(stream), epoch, &gap);
+    let notice = item::gap_notice(&names_of(stream), epoch, &gap);
     for member in &route.members {
         let listener = listener_of(listeners, member);
         let entrant = listener.entrants[member.subscription].as_mut().expect("a member is a subscription");

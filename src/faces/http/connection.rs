@@ -7,7 +7,7 @@
 //! Invariant: whatever is in `output` belongs before the answer of the queue's front.
 
 use super::alarm::Alarm;
-use super::core::Core;
+use super::core::{Account, Core};
 use super::flight::{Answer, Flight};
 use super::handoff::{Ending, Handoff, Purpose};
 use super::outgoing::{Outgoing, WriteFailed};
@@ -22,7 +22,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use types::{Failure, Limits};
+use types::{Failure, Limits, Unavailable};
 
 /// Bytes of further requests that are read while others are under way.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
@@ -106,6 +106,9 @@ struct Connection {
     queue: VecDeque<Queued>,
     /// Bodies of the queue, in bytes.
     queued_bytes: usize,
+    /// Bytes that came of the request whose body is arriving.
+    arriving_bytes: usize,
+    account: Account,
     /// A request that may not start before the queue is empty.
     held: Option<(Plan, Request)>,
     /// The client waits for `100 Continue`, behind the answers of the queue.
@@ -121,6 +124,7 @@ impl Connection {
     fn new(core: Rc<Core>, stream: Stream, alarm: Alarm, input: BytesMut) -> Connection {
         let decoder = Decoder::new(decoder_config(core.limits()));
         Connection {
+            account: Account::new(core.clone()),
             core,
             stream,
             alarm,
@@ -129,6 +133,7 @@ impl Connection {
             output: BytesMut::new(),
             queue: VecDeque::new(),
             queued_bytes: 0,
+            arriving_bytes: 0,
             held: None,
             continue_due: false,
             is_closing: false,
@@ -171,7 +176,11 @@ impl Connection {
             Woken::Answer(answer) => return self.write_answer(answer).await.is_ok(),
             Woken::Bytes(0) if self.only_waits() => return false,
             Woken::Bytes(0) => self.is_eof = true,
-            Woken::Bytes(count) => self.core.counters().bytes_in.add(count as u64),
+            Woken::Bytes(count) => {
+                self.core.counters().bytes_in.add(count as u64);
+                self.arriving_bytes += count;
+                self.refuse_if_overloaded();
+            }
             Woken::Timeout if self.phase != Phase::Idle => self.refuse_late(),
             Woken::Timeout | Woken::Broken | Woken::Drain => return false,
         }
@@ -209,7 +218,10 @@ impl Connection {
             return None;
         }
         match self.decoder.decode_request(&mut self.input) {
-            Ok(Some(request)) => Some((Plan::of(&self.core, &request.head), request)),
+            Ok(Some(request)) => {
+                self.arriving_bytes = self.input.len();
+                Some((Plan::of(&self.core, &request.head), request))
+            }
             Ok(None) => {
                 self.look_at_pending_head();
                 None
@@ -271,6 +283,18 @@ impl Connection {
         self.push_last(of_head.unwrap_or(failure), to, as_problem);
     }
 
+    /// Gives up a request that the core has no memory for.
+    fn refuse_if_overloaded(&mut self) {
+        let held_bytes = self.held.as_ref().map_or(0, |(_, request)| request.body.len());
+        let has_memory = self.account.set(self.arriving_bytes + self.queued_bytes + held_bytes);
+        if !has_memory && self.queue.is_empty() && !self.is_closing {
+            self.input = BytesMut::new();
+            let failure = Failure::Unavailable(Unavailable::Overloaded);
+            self.push_last(failure, ReplyTo::UNREADABLE, false);
+            self.account.set(0);
+        }
+    }
+
     /// Answers a request that took too long to arrive.
     fn refuse_late(&mut self) {
         self.push_last(Failure::RequestTimeout, ReplyTo::UNREADABLE, false);
@@ -292,6 +316,7 @@ impl Connection {
     async fn write_answer(&mut self, answer: Answer) -> Result<(), WriteFailed> {
         let queued = self.queue.pop_front().expect("an answer has its request at the front");
         self.queued_bytes -= queued.body_bytes;
+        self.account.set(self.arriving_bytes + self.queued_bytes);
         let is_last = self.queue.is_empty() && self.held.is_none();
         let keep_alive = queued.to.keep_alive && !(is_last && self.core.is_draining());
         self.is_closing |= !keep_alive;

@@ -11,7 +11,7 @@ use crate::shard::CoreLink;
 use crate::sys::offload::Offload;
 use bytes::BytesMut;
 use http1::HTTP_DATE_BYTES;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use types::Limits;
@@ -38,6 +38,8 @@ pub struct Core {
     offload: Offload,
     listen: LongTask,
     buffers: RefCell<Vec<BytesMut>>,
+    /// Bytes of all connections' requests.
+    request_bytes: Cell<usize>,
 }
 
 impl HttpFace {
@@ -69,6 +71,7 @@ impl HttpFace {
             offload: self.offload.clone(),
             listen: self.listen,
             buffers: RefCell::default(),
+            request_bytes: Cell::new(0),
         })
     }
 }
@@ -130,5 +133,36 @@ impl Core {
         if fits && buffers.len() < POOLED_BUFFERS_MAX {
             buffers.push(buffer);
         }
+    }
+}
+
+/// What one connection's requests take of `limits.request_bytes_max`. Small ones are not counted: their
+/// number is bounded by the connections.
+pub(super) struct Account {
+    core: Rc<Core>,
+    bytes: usize,
+}
+
+impl Account {
+    /// Requests up to this size are free.
+    const FREE_BYTES: usize = 64 * 1024;
+
+    pub(super) fn new(core: Rc<Core>) -> Account {
+        Account { core, bytes: 0 }
+    }
+
+    /// Notes that the connection's requests take `bytes` now; `false` if that is more than there is left.
+    pub(super) fn set(&mut self, bytes: usize) -> bool {
+        let bytes = if bytes > Account::FREE_BYTES { bytes } else { 0 };
+        let total = self.core.request_bytes.get() - self.bytes + bytes;
+        self.core.request_bytes.set(total);
+        self.bytes = bytes;
+        bytes == 0 || total <= self.core.limits().request_bytes_max
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.set(0);
     }
 }

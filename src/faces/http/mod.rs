@@ -10,7 +10,6 @@ mod connection;
 mod core;
 pub mod counters;
 mod echo;
-pub mod event_json;
 mod flight;
 pub mod handoff;
 mod headers;
@@ -32,6 +31,8 @@ mod settings;
 #[cfg(test)]
 mod testing;
 mod ui;
+
+use crate::broker::event_json;
 
 pub use self::alarm::Alarm;
 pub use self::core::{Core, HttpFace};

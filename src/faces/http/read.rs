@@ -159,7 +159,7 @@ fn payload(base: Reply, reply: &ReadReply) -> Reply {
 fn only_damage(reply: &ReadReply) -> Option<Failure> {
     let mut damaged = reply.gaps.iter().filter(|gap| gap.cause == GapCause::Damaged);
     let first = damaged.next().filter(|_| reply.records.is_empty())?;
-    let to = damaged.last().map_or(first.to, |gap| gap.to);
+    let to = damaged.next_back().map_or(first.to, |gap| gap.to);
     Some(Failure::Corrupt { from: first.from, to })
 }
 

@@ -11,10 +11,21 @@ use types::{Record, StreamKey};
 /// Bytes of an event beside its payload, usually.
 const FRAME_BYTES_USUAL: usize = 96;
 
-/// Appends an event. `stream` is named in `meta` where a reader hears of several (`/listen`).
-pub fn write_event(out: &mut BytesMut, record: &Record, stream: Option<&StreamKey>) {
+/// The members that name a stream, as [`write_event`] wants them: `"bucket":"b","stream":"s"`.
+pub fn names_of(stream: &StreamKey) -> String {
+    let mut out = BytesMut::new();
+    out.put_slice(b"\"bucket\":");
+    put_json_string(&mut out, stream.bucket.as_str());
+    out.put_slice(b",\"stream\":");
+    put_json_string(&mut out, stream.stream.as_str());
+    String::from_utf8(out.to_vec()).expect("JSON is UTF-8")
+}
+
+/// Appends an event. Its stream is named in `meta` where a reader hears of several (`/listen`): `names` is
+/// from [`names_of`], made once for all events of a delivery.
+pub fn write_event(out: &mut BytesMut, record: &Record, names: Option<&str>) {
     out.reserve(FRAME_BYTES_USUAL + record.payload().len());
-    write_meta(out, record, stream);
+    write_meta(out, record, names);
     out.put_slice(b",\"data\":");
     write_data(out, record);
     out.put_u8(b'}');
@@ -36,14 +47,14 @@ pub fn write_event_line(out: &mut BytesMut, record: &Record) {
     out.put_slice(b"}\n");
 }
 
-fn write_meta(out: &mut BytesMut, record: &Record, stream: Option<&StreamKey>) {
+fn write_meta(out: &mut BytesMut, record: &Record, names: Option<&str>) {
     out.put_slice(b"{\"meta\":{\"id\":");
     put_decimal(out, record.seq().0);
     out.put_slice(b",\"t\":");
     put_decimal(out, record.time().0);
-    if let Some(stream) = stream {
-        put_member(out, "bucket", stream.bucket.as_str());
-        put_member(out, "stream", stream.stream.as_str());
+    if let Some(names) = names {
+        out.put_u8(b',');
+        out.put_slice(names.as_bytes());
     }
     if let Some(parent) = record.parent() {
         put_member(out, "parent", &String::from_utf8_lossy(parent));
@@ -123,7 +134,7 @@ mod tests {
 
     fn check(draft: &EventDraft, stream: Option<&StreamKey>, expected: &str) {
         let mut out = BytesMut::new();
-        write_event(&mut out, &record(draft), stream);
+        write_event(&mut out, &record(draft), stream.map(names_of).as_deref());
         assert_eq!(std::str::from_utf8(&out), Ok(expected));
     }
 
