@@ -122,13 +122,12 @@ impl EventStream {
         }
     }
 
-    /// Whether the connection is cut, with whatever comes before that.
-    pub(crate) fn is_cut(mut self) -> bool {
+    /// Reads whatever comes until the connection is cut; fails when it is not.
+    pub(crate) fn wait_for_cut(mut self) {
         let mut input = BytesMut::new();
         while receive(&mut self.socket, &mut input) {
             input.clear();
         }
-        true
     }
 }
 
@@ -299,7 +298,7 @@ impl Polling {
 pub(crate) enum Listening {
     Sse(Box<EventStream>),
     WebSocket(Box<Socket>),
-    LongPoll(Polling),
+    LongPoll(Box<Polling>),
 }
 
 pub(crate) const FORMS: [&str; 3] = ["sse", "websocket", "long-poll"];
@@ -312,7 +311,7 @@ impl Listening {
         match form {
             "sse" => Listening::Sse(Box::new(EventStream::open(addr, &query))),
             "websocket" => Listening::WebSocket(Box::new(Socket::open(addr, &format!("/listen?{query}")))),
-            "long-poll" => Listening::LongPoll(Polling::new(addr, streams)),
+            "long-poll" => Listening::LongPoll(Box::new(Polling::new(addr, streams))),
             other => panic!("no form {other}"),
         }
     }

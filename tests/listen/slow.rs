@@ -92,7 +92,7 @@ fn a_listener_that_asked_to_be_closed_when_slow_is_closed() {
     let mut waiting = EventStream::open(addr, "s=b:s&slow=wait");
     post_large(addr, "s", 20_000);
     std::thread::sleep(Duration::from_secs(3));
-    assert!(closing.is_cut());
+    closing.wait_for_cut();
     let mut ledger = Ledger::new();
     while ledger.events < 20_000 {
         ledger.note(&waiting.next_with_data().items());

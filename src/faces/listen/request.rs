@@ -60,10 +60,8 @@ impl ListenRequest {
                 pair.map_err(|error| Failure::BadRequest { detail: error.reason().into() })?;
             parameters.add(&name, &value, limits)?;
         }
-        if parameters.strict {
-            if let Some(value) = parameters.refused {
-                return Err(invalid("s", &value));
-            }
+        if let Some(value) = parameters.refused.filter(|_| parameters.strict) {
+            return Err(invalid("s", &value));
         }
         if parameters.streams.len() > limits.subscriptions_max {
             return Err(invalid("s", &format!("{} subscriptions", parameters.streams.len())));
