@@ -39,6 +39,9 @@ const OFFLOAD_THREADS: usize = 2;
 /// Blocking jobs that wait before their askers do.
 const OFFLOAD_QUEUE_MAX: usize = 256;
 
+/// A start warns when the host allows fewer connections than this.
+const CONNECTIONS_WITHOUT_WARNING: usize = 10_000;
+
 /// What a server needs to know.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -169,7 +172,8 @@ fn check(config: &ServerConfig) -> Result<(), ServeError> {
     let needs = Needs {
         data_dir: config.data_dir.clone(),
         cores: config.cores.clone(),
-        connections_max: config.limits.connections_max,
+        // `doctor` tells about every connection; a start is no place to warn about the last thousands.
+        connections_max: config.limits.connections_max.min(CONNECTIONS_WITHOUT_WARNING),
     };
     let findings = preflight::check(&needs);
     if findings.iter().any(|finding| finding.severity == Severity::Refuse) {

@@ -73,7 +73,7 @@ pub fn check(needs: &Needs) -> Vec<Finding> {
     findings.extend(check_descriptors(limit(libc::RLIMIT_NOFILE), cores, needs.connections_max as u64));
     findings.extend(check_cores(&needs.cores, &allowed_cpus()));
     findings.extend(check_data_dir(&needs.data_dir));
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     findings
 }
 

@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// Time between nudges of a core that works; the longest that the fault above can hold it up.
+/// Time between nudges while a core works; the longest that the fault above can hold it up.
 const BUSY: Duration = Duration::from_millis(5);
-/// Nudges of a core that has nothing to do are this many times rarer, and cost it about 0.1 % of a processor.
-const IDLE_TICKS: u64 = 10;
+/// Time between nudges while all cores are idle.
+const IDLE: Duration = Duration::from_millis(100);
 /// A core that has not turned for so long hangs.
 const HANG_MAX: Duration = Duration::from_secs(30);
 /// Tasks that a core runs between two nudges when nothing but the nudge happens.
@@ -29,7 +29,7 @@ struct CorePulse {
     waker: Mutex<Option<Waker>>,
     /// How often the task ran.
     beats: AtomicU64,
-    /// Tasks that the core had run at the last beat.
+    /// Tasks that the core had run before the last beat.
     tasks: AtomicU64,
 }
 
@@ -38,11 +38,8 @@ struct CorePulse {
 struct Seen {
     beats: u64,
     tasks: u64,
-    /// Ticks since the core was last seen to turn.
-    silent: u64,
-    /// Ticks since the last nudge.
-    waited: u64,
-    idle: bool,
+    /// Time slept since the core was last seen to turn. A process that was stopped as a whole has not hung.
+    silent: Duration,
 }
 
 type Cores = Vec<(Arc<CorePulse>, Seen)>;
@@ -79,7 +76,9 @@ pub(super) fn register(name: String) -> (Registered, impl Future<Output = ()> + 
 /// Each poll is a beat.
 async fn beat(core: Arc<CorePulse>) {
     poll_fn(|cx| {
-        core.tasks.store(glommio::executor().executor_stats().tasks_executed(), Ordering::Relaxed);
+        // What glommio gives is counted from one call to the next.
+        let tasks = glommio::executor().executor_stats().tasks_executed();
+        core.tasks.fetch_add(tasks, Ordering::Relaxed);
         core.beats.fetch_add(1, Ordering::Relaxed);
         let mut waker = lock(&core.waker);
         match &*waker {
@@ -92,36 +91,38 @@ async fn beat(core: Arc<CorePulse>) {
 }
 
 fn run() {
+    let mut pause = BUSY;
     loop {
-        std::thread::sleep(BUSY);
+        std::thread::sleep(pause);
+        let mut busy = false;
         for (core, seen) in lock(&CORES).iter_mut() {
-            core.tick(seen);
+            busy |= core.look(seen, pause);
+            if let Some(waker) = &*lock(&core.waker) {
+                waker.wake_by_ref();
+            }
         }
+        pause = if busy { BUSY } else { IDLE };
     }
 }
 
 impl CorePulse {
-    fn tick(&self, seen: &mut Seen) {
+    /// Whether the core works, or has not answered the last nudge.
+    fn look(&self, seen: &mut Seen, slept: Duration) -> bool {
         let beats = self.beats.load(Ordering::Relaxed);
         if beats == seen.beats {
-            seen.silent += 1;
-        } else {
-            let tasks = self.tasks.load(Ordering::Relaxed);
-            let by_others = tasks.saturating_sub(seen.tasks).saturating_sub(OWN_TASKS_MAX);
-            *seen = Seen { beats, tasks, silent: 0, waited: seen.waited, idle: by_others == 0 };
-        }
-        seen.waited += 1;
-        // Counted in ticks: a process that was stopped as a whole has not hung.
-        if Duration::saturating_mul(BUSY, u32::try_from(seen.silent).unwrap_or(u32::MAX)) > HANG_MAX {
-            eprintln!("millrace: {} has not turned for {HANG_MAX:?}: it hangs, the process ends", self.name);
-            std::process::abort();
-        }
-        let unanswered = seen.silent > seen.waited;
-        if !seen.idle || unanswered || seen.waited >= IDLE_TICKS {
-            seen.waited = 0;
-            if let Some(waker) = &*lock(&self.waker) {
-                waker.wake_by_ref();
+            seen.silent += slept;
+            if seen.silent > HANG_MAX {
+                eprintln!(
+                    "millrace: {} has not turned for {HANG_MAX:?}: it hangs, the process ends",
+                    self.name
+                );
+                std::process::abort();
             }
+            return true;
         }
+        let tasks = self.tasks.load(Ordering::Relaxed);
+        let busy = tasks - seen.tasks > OWN_TASKS_MAX;
+        *seen = Seen { beats, tasks, silent: Duration::ZERO };
+        busy
     }
 }
