@@ -1,4 +1,7 @@
-//! POST of a stream.
+//! POST of a stream: what is stored, what is answered, and what is not stored.
+//!
+//! Bodies are compared byte for byte. Each test writes to a bucket of its own on the shared server, but the
+//! one that needs another limit.
 
 use crate::server::Server;
 use serde_json::json;

@@ -1,4 +1,7 @@
 //! What a client can do wrong: each is answered by status, type and reason, and harms nobody else.
+//!
+//! Two tables: bytes that are no request, which end their connection, and sound requests that are refused,
+//! behind which it goes on. After every row the server answers another client.
 
 use crate::server::Server;
 use crate::wire::request;
@@ -49,7 +52,7 @@ fn unreadable() -> Vec<Row> {
         raw("CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", IMPLEMENTED),
         raw(
             "both lengths",
-            "POST /streams/b/s HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             BAD,
         ),
         raw(
@@ -105,13 +108,29 @@ fn unreadable() -> Vec<Row> {
 
 /// Sound requests for something that is refused: the connection goes on.
 fn refused() -> Vec<Row> {
-    let get = |what, target: &str, answer| row(what, request("GET", target, &[], b""), answer);
-    let send = |what, method: &str, target: &str, lines: &[&str], body: &[u8], answer| {
-        row(what, request(method, target, lines, body), answer)
-    };
-    let patch = "Content-Type: application/json-patch+json";
+    let mut rows = refused_targets();
+    rows.extend(refused_requests());
+    rows.extend(refused_for_the_first_reason());
+    rows
+}
+
+fn get(what: &'static str, target: &str, answer: (u16, &'static str, &'static str)) -> Row {
+    row(what, request("GET", target, &[], b""), answer)
+}
+
+fn send(
+    what: &'static str,
+    method: &str,
+    target: &str,
+    lines: &[&str],
+    body: &[u8],
+    answer: (u16, &'static str, &'static str),
+) -> Row {
+    row(what, request(method, target, lines, body), answer)
+}
+
+fn refused_targets() -> Vec<Row> {
     let long = format!("/streams/b/{}", "x".repeat(513));
-    let long_key = format!("Idempotency-Key: {}", "k".repeat(256));
     vec![
         get("no route", "/nowhere", ROUTE),
         get("the root", "/", ROUTE),
@@ -133,6 +152,13 @@ fn refused() -> Vec<Row> {
         get("a wait that is none", "/streams/b/s?wait=long", FIELD),
         get("a list's limit that is none", "/buckets?limit=x", FIELD),
         get("details that are neither", "/streams/b?details=perhaps", FIELD),
+    ]
+}
+
+fn refused_requests() -> Vec<Row> {
+    let patch = "Content-Type: application/json-patch+json";
+    let long_key = format!("Idempotency-Key: {}", "k".repeat(256));
+    vec![
         send("PUT of a stream", "PUT", "/streams/b/s", &[JSON], b"1", METHOD),
         send("POST of a list", "POST", "/streams/b", &[JSON], b"1", METHOD),
         send("DELETE of buckets", "DELETE", "/buckets", &[], b"", METHOD),
@@ -179,7 +205,12 @@ fn refused() -> Vec<Row> {
         send("a parent that is no event", "POST", "/streams/b/s", &[JSON, "Millrace-Parent: x"], b"1", FIELD),
         send("an acknowledgement of nobody", "POST", "/streams/b/s?ack=soon", &[JSON], b"1", FIELD),
         send("a write to the server's own", "POST", "/streams/$sys/metrics", &[JSON], b"1", PERM),
-        // The order of the checks.
+    ]
+}
+
+/// Two things are wrong with each: the earlier check answers.
+fn refused_for_the_first_reason() -> Vec<Row> {
+    vec![
         send("route before method", "BREW", "/nowhere", &[], b"", ROUTE),
         send("method before target", "PUT", "/streams/b/%zz", &[JSON], b"1", METHOD),
         send("target before permission", "POST", "/streams/$meta/%zz", &[JSON], b"1", BAD),
@@ -253,7 +284,8 @@ fn refusals_are_problem_details_for_clients_that_ask_for_them() {
 #[test]
 fn a_request_hidden_behind_an_ambiguous_length_is_never_carried_out() {
     let server = Server::shared();
-    let hidden = "POST /streams/smuggled/s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n1";
+    let hidden = request("POST", "/streams/smuggled/s", &[JSON], b"1");
+    let hidden = String::from_utf8(hidden).expect("text");
     for lengths in [
         "Content-Length: 0\r\nTransfer-Encoding: chunked",
         "Transfer-Encoding: chunked\r\nContent-Length: 5",

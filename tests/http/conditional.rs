@@ -1,4 +1,7 @@
-//! `If-Match`, `Idempotency-Key` and `?ack=`.
+//! Writes under a condition: `If-Match`, `Idempotency-Key` and `?ack=`.
+//!
+//! Races are run with real threads; what is asserted holds whatever their order. A restart stands between a
+//! key's first use and its retry where survival is the law.
 
 use crate::server::Server;
 use crate::wire::{Client, Reply};

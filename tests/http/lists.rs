@@ -1,4 +1,6 @@
-//! `/buckets` and `/streams/:bucket`.
+//! `/buckets` and `/streams/:bucket`: names, order, pages, details.
+//!
+//! A test that counts all buckets starts a server of its own; the others keep to one bucket.
 
 use crate::server::Server;
 use serde_json::json;

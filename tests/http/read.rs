@@ -1,4 +1,7 @@
-//! GET of a stream.
+//! GET of a stream: parameters to the letter, forms, gaps, lengths beyond memory, damage.
+//!
+//! Most tests fill a stream of the shared server with events whose data is their number. The one about
+//! damage spoils a stopped server's files.
 
 use crate::server::Server;
 use crate::wire::Client;

@@ -1,4 +1,6 @@
 //! DELETE of a stream and of its oldest events.
+//!
+//! What is deleted begins again at 1; what is trimmed never does.
 
 use crate::server::Server;
 

@@ -1,4 +1,7 @@
 //! The built binary as a child process on a free port; ended by its id when nobody holds it any more.
+//!
+//! The ready line tells the address. Each server has a data directory of its own, removed with it.
+//! Tests that change nothing but their own bucket share one.
 
 use crate::wire::Client;
 use std::io::{BufRead, BufReader};

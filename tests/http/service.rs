@@ -1,4 +1,6 @@
 //! What is not a stream: probes, figures, the echo, the page.
+//!
+//! Figures are compared on a server of their own, so that no other test counts.
 
 use crate::server::Server;
 use serde_json::json;

@@ -1,4 +1,6 @@
-//! Settings of streams and buckets.
+//! Settings of streams and buckets: inheritance, all cores at once, survival, refusals.
+//!
+//! They are read back over HTTP only; that they take effect is tried where they do (`conditional`).
 
 use crate::server::Server;
 use serde_json::json;

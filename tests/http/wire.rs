@@ -1,4 +1,7 @@
 //! One connection in bytes: requests as text, replies taken apart without the server's own codec.
+//!
+//! A reply that is not framed as it says fails the test that reads it. Nothing here waits for ever: a silent
+//! server fails after half a minute.
 
 use serde_json::Value;
 use std::io::{ErrorKind, Read, Write};

@@ -220,6 +220,8 @@ impl Connection {
         match self.decoder.decode_request(&mut self.input) {
             Ok(Some(request)) => {
                 self.arriving_bytes = self.input.len();
+                // Leave that was not yet given is not needed any more.
+                self.continue_due = false;
                 Some((Plan::of(&self.core, &request.head), request))
             }
             Ok(None) => {

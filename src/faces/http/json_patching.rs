@@ -111,7 +111,7 @@ fn inserted_by<'a>(document: &'a Value, operation: &'a PatchOperation) -> Option
     }
 }
 
-/// Levels of arrays and objects. No value here is deeper than `DEPTH_MAX`: the parser and [`apply`] see to it.
+/// Levels of arrays and objects. No value is deeper than `DEPTH_MAX`: the parser and [`apply`] see to it.
 fn depth_of(value: &Value) -> usize {
     match value {
         Value::Array(items) => 1 + items.iter().map(depth_of).max().unwrap_or(0),
@@ -227,13 +227,16 @@ mod tests {
         }
 
         #[test]
-        fn no_sequence_of_operations_panics(ops in proptest::collection::vec((0..6_usize, 0..6_usize, 0..6_usize), 0..12)) {
+        fn no_sequence_of_operations_panics(
+            ops in proptest::collection::vec((0..6_usize, 0..6_usize, 0..6_usize), 0..12),
+        ) {
             let paths = ["", "/a", "/a/0", "/a/-", "/b/c", "/b"];
             let operations: Vec<String> = ops
                 .iter()
                 .map(|&(op, path, from)| {
                     let op = ["add", "remove", "replace", "move", "copy", "test"][op];
-                    format!(r#"{{"op":"{op}","path":"{}","from":"{}","value":[1]}}"#, paths[path], paths[from])
+                    let (path, from) = (paths[path], paths[from]);
+                    format!(r#"{{"op":"{op}","path":"{path}","from":"{from}","value":[1]}}"#)
                 })
                 .collect();
             let patch = format!("[{}]", operations.join(","));

@@ -1,7 +1,7 @@
 //! GET of `/buckets` and `/streams/:bucket`: names, sorted, each once.
 //!
-//! `{"status":"ok"|"partial","data":[…]}`; partial when a shard did not answer. With `details=true` an item is
-//! an object that describes the stream.
+//! `{"status":"ok"|"partial","data":[…]}`; partial when a shard did not answer. With `details=true` an item
+//! is an object that describes the stream.
 
 use super::core::Core;
 use super::event_json::{put_decimal, put_json_string};

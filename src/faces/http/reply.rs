@@ -206,8 +206,9 @@ mod tests {
     fn problem_details_have_the_same_members_and_title_and_status() {
         let failure = Failure::Corrupt { from: SeqNum(3), to: SeqNum(5) };
         let body = failure_body(&failure, true);
-        let expected = r#"{"type":"urn:millrace:corrupt","title":"Events Damaged On Disk","status":500,"reason":"Events Damaged On Disk","from":3,"to":5}"#;
-        assert_eq!(std::str::from_utf8(&body), Ok(expected));
+        let start = r#"{"type":"urn:millrace:corrupt","title":"Events Damaged On Disk","status":500,"#;
+        let expected = format!("{start}{}", r#""reason":"Events Damaged On Disk","from":3,"to":5}"#);
+        assert_eq!(std::str::from_utf8(&body), Ok(&*expected));
     }
 
     #[test]

@@ -138,9 +138,14 @@ mod tests {
         }
 
         #[test]
-        fn the_day_after_a_day_is_one_day_later(year in 1970_i64..9999, month in 1_i64..=12, day in 1_i64..=31) {
+        fn the_day_after_a_day_is_one_day_later(
+            year in 1970_i64..9999,
+            month in 1_i64..=12,
+            day in 1_i64..=31,
+        ) {
             proptest::prop_assume!(day < days_of(year, month));
-            proptest::prop_assert_eq!(days_since_epoch(year, month, day) + 1, days_since_epoch(year, month, day + 1));
+            let next = days_since_epoch(year, month, day + 1);
+            proptest::prop_assert_eq!(days_since_epoch(year, month, day) + 1, next);
         }
     }
 }

@@ -1,4 +1,6 @@
 //! Request heads for this face's unit tests, decoded as from a connection.
+//!
+//! Only tests are built with it. A head that would not pass the decoder fails the test that asks for it.
 
 use bytes::BytesMut;
 use http1::{Config, Decoder, RequestHead};

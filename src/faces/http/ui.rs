@@ -1,4 +1,7 @@
-//! The embedded page at `/ui/`: what runs here and how to talk to it. Nothing else is served from there.
+//! The embedded page at `/ui/`: what runs here and how to talk to it.
+//!
+//! It is part of the binary and needs nothing from elsewhere. Nothing else is served from there, and no part
+//! of a path is ever looked up in a file system.
 
 use super::reply::Reply;
 use bytes::Bytes;
