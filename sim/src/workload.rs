@@ -116,6 +116,13 @@ impl Workload {
         &self.streams
     }
 
+    /// From now on other commands are made up, with other content.
+    pub fn diverge(&mut self, rng: Rng) {
+        self.rng = rng;
+        self.events += 1 << 32;
+        self.keys += 1 << 32;
+    }
+
     /// The server begins a new life: its watches are gone.
     pub fn begin_life(&mut self) {
         self.routes.clear();

@@ -56,12 +56,12 @@ fn one_seed_gives_the_same_bytes_twice() {
 
 #[test]
 fn every_rule_that_is_left_out_is_noticed() {
-    const SEEDS_MAX: u64 = 3000;
+    const SEEDS_MAX: u64 = 4000;
     for sabotage in sabotage::ALL {
         let noticed = (1..SEEDS_MAX).any(|seed| {
             let tried = std::panic::catch_unwind(|| sabotage::try_seed(sabotage, seed).is_some());
-            // An assertion of the engine notices too.
-            tried.unwrap_or(true)
+            // An assertion of the engine notices too, when a sound engine does not trip over it.
+            tried.unwrap_or_else(|_| sabotage::is_sound(seed))
         });
         assert!(noticed, "{sabotage:?}");
     }

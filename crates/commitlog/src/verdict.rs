@@ -135,6 +135,14 @@ pub enum JournalRefusal {
         /// What it is.
         what: String,
     },
+    /// A sound group in its own place that does not follow the group before it: the files come from copies
+    /// of the directory that went different ways.
+    Mixed {
+        /// File and offset.
+        at: (u16, u64),
+        /// Its number.
+        number: u64,
+    },
     /// The EPOCH file is older than the journal.
     EpochBehind {
         /// What the EPOCH file says.
@@ -166,6 +174,12 @@ impl fmt::Display for JournalRefusal {
             JournalRefusal::Unknown { at, what } => {
                 write!(f, "journal file {:03}.jnl at offset {}: {what}", at.0, at.1)
             }
+            JournalRefusal::Mixed { at, number } => write!(
+                f,
+                "group {number} in journal file {:03}.jnl at offset {} does not follow the group before it: \
+                 files of different copies of the directory are mixed",
+                at.0, at.1
+            ),
             JournalRefusal::EpochBehind { mark, found } => write!(
                 f,
                 "the EPOCH file knows life {mark} of the server, the journal was written in life {found}"
@@ -321,6 +335,9 @@ impl Walk {
         place: &dyn Fn(u16, u64) -> Place,
     ) -> Result<bool, JournalRefusal> {
         let candidate = self.candidate(groups);
+        if candidate.is_none() {
+            self.refuse_mixed(groups)?;
+        }
         let batches = candidate.map(FoundGroup::batches);
         let proved = self.next <= evidence.proved;
         let later = groups
@@ -365,6 +382,21 @@ impl Walk {
             })
             .max_by_key(|group| group.header.epoch)
             .copied()
+    }
+
+    /// Stale groups have an older epoch. One that has not and yet does not chain was never written after
+    /// the group before it.
+    fn refuse_mixed(&self, groups: &[&FoundGroup]) -> Result<(), JournalRefusal> {
+        let here = |group: &&&FoundGroup| {
+            group.header.number == self.next && group.header.epoch >= self.epoch && self.previous.is_some()
+        };
+        match groups.iter().find(here) {
+            Some(group) => {
+                let at = (group.slot, group.header.offset);
+                Err(JournalRefusal::Mixed { at, number: self.next })
+            }
+            None => Ok(()),
+        }
     }
 
     fn pass(&mut self, group: &FoundGroup) {

@@ -159,16 +159,16 @@ impl Engine {
     fn read_memory(&self, job: &mut ReadJob) {
         let Some(active) = &self.catalog[job.slot].active else { return };
         let from = match job.time_floor.take() {
-            Some(floor) => active.records.partition_point(|record| record.time() < floor),
+            Some(floor) => {
+                let from = active.records.partition_point(|record| record.time() < floor);
+                // What is older was not asked for.
+                if let (true, Some(record)) = (job.records.is_empty(), active.records.get(from)) {
+                    job.next = record.seq();
+                }
+                from
+            }
             None => active.position_of(job.next),
         };
-        if job.records.is_empty()
-            && job.gaps.is_empty()
-            && !job.asked
-            && let Some(record) = active.records.get(from)
-        {
-            job.next = record.seq();
-        }
         for record in active.records.range(from..) {
             if job.is_full() {
                 return;

@@ -14,7 +14,7 @@ use commitlog::{
     Trailer, choose_manifest, decode_footer, decode_segment_header, decode_trailer,
 };
 use std::collections::VecDeque;
-use types::PartitionId;
+use types::{LogIndex, PartitionId};
 
 /// What a partition's files amount to.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) struct LoadedSegment {
     pub(crate) footer: Footer,
     /// The footer was rebuilt and must stay in memory.
     pub(crate) rebuilt: bool,
+    /// A manifest names it.
+    named: bool,
 }
 
 /// The loading of one partition.
@@ -47,6 +49,8 @@ pub(crate) struct PartitionLoad {
     wanted: VecDeque<Wanted>,
     /// No manifest can be read: a damaged segment is still the best there is.
     keep_damaged: bool,
+    /// A manifest is missing: the output of a merge may be all that is left of its inputs.
+    keep_outputs: bool,
     loaded: LoadedPartition,
 }
 
@@ -93,6 +97,7 @@ impl PartitionLoad {
             manifests: [Bytes::new(), Bytes::new()],
             wanted: VecDeque::new(),
             keep_damaged: false,
+            keep_outputs: false,
             loaded: LoadedPartition::default(),
         };
         (load, DiskOp::List { dir: DirId::Partition(id) })
@@ -234,15 +239,11 @@ impl PartitionLoad {
                 found => return self.refuse_segment(entry, found.map(|(_, len)| *len)),
             }
         }
+        // What no manifest names is a leftover, or what a manifest named that the disk has lost: its content
+        // tells, in `drop_leftovers`.
         let unnamed = present.iter().filter(|(ordinal, _)| !named.iter().any(|e| e.ordinal == *ordinal));
-        for &(ordinal, len) in unnamed {
-            if sure {
-                let file = FileId::Segment { partition: self.id, ordinal };
-                self.todo.push_back(DiskOp::Remove { file });
-            } else {
-                self.wanted.push_back(Wanted { ordinal, len, entry: None });
-            }
-        }
+        self.wanted.extend(unnamed.map(|&(ordinal, len)| Wanted { ordinal, len, entry: None }));
+        self.keep_outputs = !sure;
         self.loaded.manifest = manifest;
         self.clean_or_load()
     }
@@ -350,7 +351,12 @@ impl PartitionLoad {
                 return self.verify(wanted, trailer, footer, rebuild);
             }
             let file = SegmentFile::new(trailer);
-            self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false });
+            self.loaded.segments.push(LoadedSegment {
+                file,
+                footer,
+                rebuilt: false,
+                named: wanted.entry.is_some(),
+            });
             return self.load_next();
         }
         if wanted.entry.is_none() && !self.keep_damaged {
@@ -381,7 +387,7 @@ impl PartitionLoad {
         let (_, damaged) = rebuild.finish();
         if damaged.is_empty() {
             let file = SegmentFile::new(trailer);
-            self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false });
+            self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false, named: false });
             return self.load_next();
         }
         self.notice(format!("segment {} was never finished and is removed", wanted.ordinal));
@@ -416,7 +422,12 @@ impl PartitionLoad {
         });
         let mut file = SegmentFile::new(trailer);
         file.damaged = true;
-        self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: true });
+        self.loaded.segments.push(LoadedSegment {
+            file,
+            footer,
+            rebuilt: true,
+            named: wanted.entry.is_some(),
+        });
         self.load_next()
     }
 
@@ -435,7 +446,37 @@ impl PartitionLoad {
         self.rebuild(wanted, trailer, meta, rebuild)
     }
 
+    /// Keeps of the segments that no manifest names those that go on where the manifest ends: they hold
+    /// nothing but durable changes, whoever wrote them. The others are removed.
+    fn drop_leftovers(&mut self) {
+        let upto = self.loaded.manifest.as_ref().map_or(LogIndex::ZERO, |manifest| manifest.checkpoint_index);
+        let (mut kept, mut unnamed): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.loaded.segments).into_iter().partition(|segment| segment.named);
+        unnamed.sort_by_key(|segment| segment.file.trailer.meta.first_index);
+        let mut expected = upto.next();
+        for segment in unnamed {
+            let meta = segment.file.trailer.meta;
+            let is_output = meta.replaces.is_some();
+            if is_output && self.keep_outputs {
+                kept.push(segment);
+            } else if !is_output && meta.first_index == expected {
+                expected = meta.last_index.next();
+                self.notice(format!("segment {} is whole and goes on where the manifest ends", meta.ordinal));
+                kept.push(LoadedSegment { named: true, ..segment });
+            } else {
+                let file = FileId::Segment { partition: self.id, ordinal: meta.ordinal };
+                self.todo.push_back(DiskOp::Remove { file });
+            }
+        }
+        self.loaded.segments = kept;
+    }
+
     fn finish(&mut self) -> LoadStep {
+        if !self.keep_damaged && self.loaded.segments.iter().any(|segment| !segment.named) {
+            self.drop_leftovers();
+            self.loaded.segments.iter_mut().for_each(|segment| segment.named = true);
+            return self.clean_or_load();
+        }
         let mut loaded = std::mem::take(&mut self.loaded);
         drop_replaced(&mut loaded.segments);
         loaded.segments.sort_by_key(|segment| segment.file.trailer.meta.first_index);

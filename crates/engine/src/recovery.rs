@@ -335,7 +335,9 @@ impl Recovery {
                 "check the disk's health and the free space, then start again",
             ));
         }
-        if engine.full_retry_at.is_some() && self.stage != Stage::Arming {
+        // While the fence is on its way, the next file may fail: the engine tries again when it serves.
+        let goes_on = self.stage == Stage::Arming && (engine.flying.is_some() || engine.is_serving());
+        if engine.full_retry_at.is_some() && !goes_on {
             return self.refuse(Refusal::new(
                 "storage-full",
                 "no room for the journal, or to fold the journals of another number of cores into segments",
@@ -415,6 +417,9 @@ fn journal_refusal(shard: ShardId, refusal: &JournalRefusal) -> Refusal {
         JournalRefusal::Unknown { at: place, .. } => {
             let next = "the directory was written by a newer program: use that one";
             Refusal::new("journal-unknown", text, next).at(at(place.0), Some(place.1))
+        }
+        JournalRefusal::Mixed { at: place, .. } => {
+            Refusal::new("journal-mixed", text, salvage).at(at(place.0), Some(place.1))
         }
         JournalRefusal::EpochBehind { .. } => {
             Refusal::new("epoch-behind", text, salvage).at(FileId::Epoch, Some(0))

@@ -10,10 +10,11 @@ use crate::recover_journal::LoadedFile;
 use crate::recover_partition::{LoadedPartition, LoadedSegment};
 use crate::recovery::{Recovery, last_group, sealed};
 use crate::refusal::Refusal;
-use crate::stream::SegmentList;
+use crate::stream::{SegmentList, StreamSlot};
 use commitlog::{Batch, BatchBody, FileScan, FooterStream, JournalTail, LostGroups, PartitionGap, Verdict};
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use types::{Epoch, LogIndex, SeqNum, Timestamp};
+use types::{Epoch, LogIndex, PartitionId, SeqNum, Timestamp};
 
 impl Engine {
     /// Takes over a partition's manifest and segments.
@@ -41,7 +42,7 @@ impl Engine {
     }
 
     fn restore_segment(&mut self, at: usize, segment: LoadedSegment) {
-        let LoadedSegment { file, footer, rebuilt } = segment;
+        let LoadedSegment { file, footer, rebuilt, .. } = segment;
         let ordinal = file.ordinal;
         let entry = &mut self.partitions[at];
         entry.next_ordinal = entry.next_ordinal.max(ordinal + 1);
@@ -49,7 +50,7 @@ impl Engine {
         let footer_bytes = usize::try_from(file.trailer.footer_len).unwrap_or(usize::MAX);
         entry.segments.push(file);
         for stream in &footer.streams {
-            self.restore_stream(ordinal, stream);
+            self.restore_stream(ordinal, stream, rebuilt);
         }
         let indexes = entry_index(&footer);
         for key in &footer.idempotency {
@@ -74,7 +75,7 @@ impl Engine {
     }
 
     /// A later segment knows better; a greater epoch replaces all that was before.
-    fn restore_stream(&mut self, ordinal: u64, found: &FooterStream) {
+    fn restore_stream(&mut self, ordinal: u64, found: &FooterStream, rebuilt: bool) {
         let state = &found.state;
         let slot = self.slot_for(&state.key);
         let stream = &mut self.catalog[slot];
@@ -98,7 +99,9 @@ impl Engine {
             stream.next = SeqNum::FIRST;
         }
         stream.next = stream.next.max(state.next);
-        stream.first = stream.first.max(state.first).min(stream.next);
+        // A rebuilt index knows the first event of the segment, not of the stream.
+        let first = if rebuilt { SeqNum::FIRST } else { state.first };
+        stream.first = stream.first.max(first).min(stream.next);
         stream.last_time = stream.last_time.max(state.last_time);
         stream.last_index = stream.last_index.max(state.last_index);
         stream.bytes = state.bytes;
@@ -137,7 +140,9 @@ impl Engine {
         let last = header.last_index();
         let entry = &mut self.partitions[at];
         (entry.appended, entry.durable) = (last, last);
+        let place = (batch.header.partition, batch.header.first_index);
         let change = self.change_of(at, batch);
+        self.refuse_contradiction(place, &change)?;
         let mut unheard = Vec::new();
         self.apply_all(vec![sealed(at, header, change)], &mut unheard);
         Ok(missing)
@@ -166,6 +171,32 @@ impl Engine {
                 Change::Gap { from, to }
             }
         }
+    }
+
+    /// What a commit may assert a journal must prove: files of different copies may be mixed.
+    fn refuse_contradiction(&self, place: (PartitionId, LogIndex), change: &Change) -> Result<(), Refusal> {
+        let Change::Events(events) = change else { return Ok(()) };
+        let mut heads: BTreeMap<StreamSlot, (Epoch, SeqNum)> = BTreeMap::new();
+        for (slot, epoch, record) in events {
+            let stream = &self.catalog[*slot];
+            let (head, next) = heads.get(slot).copied().unwrap_or((stream.epoch, stream.next));
+            let follows = if *epoch == head { record.seq() >= next } else { *epoch > head };
+            if !follows {
+                let (partition, index) = place;
+                return Err(Refusal::new(
+                    "journal-mixed",
+                    format!(
+                        "partition {partition}, batch at log index {index}: event {} of {} contradicts what is \
+                         there already",
+                        record.seq(),
+                        stream.key
+                    ),
+                    "files of different times are mixed: restore the whole directory from one backup",
+                ));
+            }
+            heads.insert(*slot, (*epoch, record.seq().next()));
+        }
+        Ok(())
     }
 
     /// Log indexes at the end of a partition may be lost: they are skipped, and a gap says so for ever.

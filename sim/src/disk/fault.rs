@@ -92,6 +92,11 @@ impl FaultPlan {
         &self.fired
     }
 
+    /// What could not be read can be read again.
+    pub fn heal_all(&mut self) {
+        self.unreadable.clear();
+    }
+
     pub(super) fn take(&mut self, number: u64, work: &DiskOp) -> Option<OpFault> {
         let fault = self.planned.remove(&number)?;
         if !fault.applies_to(work) {

@@ -60,6 +60,7 @@ pub struct Disk {
     tick: u64,
     submitted_count: u64,
     failed_reads: u64,
+    last_written: std::collections::BTreeMap<FileId, u64>,
     keep_previous: bool,
 }
 
@@ -85,6 +86,7 @@ impl Disk {
             tick: 0,
             submitted_count: 0,
             failed_reads: 0,
+            last_written: std::collections::BTreeMap::new(),
             keep_previous: false,
         }
     }
@@ -156,6 +158,11 @@ impl Disk {
     /// Reads that failed with EIO.
     pub fn failed_reads(&self) -> u64 {
         self.failed_reads
+    }
+
+    /// When a file was last written; greater is later.
+    pub fn last_written(&self, file: FileId) -> u64 {
+        self.last_written.get(&file).copied().unwrap_or(0)
     }
 
     /// The files as they are seen now.
@@ -240,6 +247,7 @@ impl Disk {
         }
         let written = bytes.len();
         let tick = self.tick;
+        self.last_written.insert(file, tick);
         self.inode(file)?.write(tick, at as usize, bytes);
         self.faults.heal(file, at, written as u64);
         Ok(DiskDone::Written(written))

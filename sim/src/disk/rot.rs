@@ -61,6 +61,17 @@ impl Disk {
         self.inodes[inode].read(0, usize::MAX) != before
     }
 
+    /// The file is the one of another copy of the directory; says whether that changed anything.
+    pub fn replace_file(&mut self, file: FileId, other: &Disk) -> bool {
+        let (Some(inode), Some(content)) = (self.names.inode_of(file), other.content(file)) else {
+            return false;
+        };
+        self.trace.note(format_args!("replace {file}"));
+        let before = self.inodes[inode].read(0, usize::MAX);
+        self.inodes[inode].damage(|own, _| *own = content.to_vec());
+        before != content
+    }
+
     /// The file is gone, its name and its content; says whether there was one.
     pub fn lose_file(&mut self, file: FileId) -> bool {
         let Some(_) = self.names.inode_of(file) else {

@@ -29,6 +29,16 @@ struct Audited {
     complete: bool,
 }
 
+/// What is not there and should be.
+#[derive(Debug, Default)]
+struct Missing {
+    seen: Vec<(Epoch, SeqNum)>,
+    /// Stood in a group that nothing proved: its numbers may be used again.
+    forgiven: Vec<(Epoch, SeqNum)>,
+    /// Appends that were acknowledged and never seen.
+    acked: Vec<usize>,
+}
+
 impl Audited {
     fn is_damaged(&self, seq: SeqNum) -> bool {
         self.damaged.iter().any(|&(from, to)| from <= seq && seq <= to)
@@ -110,10 +120,10 @@ impl History {
         }
     }
 
-    fn check_stream(&self, key: &StreamKey, audited: &Audited) -> Checked {
+    fn check_stream(&mut self, key: &StreamKey, audited: &Audited) -> Checked {
+        let missing = self.missing(key, audited);
+        self.account_for(key, audited, &missing)?;
         let stream = &self.streams[key];
-        self.check_incarnations(key, stream, audited)?;
-        self.check_acked(key, stream, audited)?;
         self.check_whole(key, stream, audited)?;
         if audited.epoch == Epoch(0) {
             return Ok(());
@@ -126,51 +136,79 @@ impl History {
         self.check_order(key, stream, audited)
     }
 
-    /// Whatever was seen is there, or its absence is excused.
-    fn check_incarnations(&self, key: &StreamKey, stream: &Stream, audited: &Audited) -> Checked {
+    /// What was seen or acknowledged and is not there, though neither deletion, trim nor a gap excuses it.
+    fn missing(&self, key: &StreamKey, audited: &Audited) -> Missing {
+        let stream = &self.streams[key];
+        let mut missing = Missing::default();
         let undecided = |epoch: &Epoch| !stream.dead_epochs.contains_key(epoch) || *epoch >= audited.epoch;
         for (&epoch, incarnation) in stream.incarnations.iter().filter(|(epoch, _)| undecided(epoch)) {
-            if epoch > audited.epoch && audited.epoch != Epoch(0) {
-                return self.broken(Law::SeenVanished, format!("{key} {epoch:?}; now {:?}", audited.epoch));
-            }
-            if epoch != audited.epoch {
-                if !stream.deletion_can_reach(incarnation.since) && !self.all_forgiven(incarnation) {
-                    let detail = format!("{key} {epoch:?} is gone; now {:?}", audited.epoch);
-                    return self.broken(Law::SeenVanished, detail);
-                }
-                continue;
-            }
+            let gone = epoch < audited.epoch || audited.epoch == Epoch(0);
+            let here = epoch == audited.epoch;
+            let deleted = gone && !here && stream.deletion_can_reach(incarnation.since);
             for (&seq, seen) in &incarnation.seen {
-                if audited.present.contains(&seq) || audited.is_damaged(seq) {
+                let told = here && (audited.present.contains(&seq) || audited.is_damaged(seq));
+                if told || incarnation.lost.contains(&seq) {
                     continue;
                 }
-                let trimmed = seq < audited.first && stream.trim_can_reach(incarnation.since, seq);
-                if !trimmed && !self.logicals[seen.logical].forgiven {
-                    return self.broken(Law::SeenVanished, format!("{key} {epoch:?} {seq}"));
+                let before_first = if here { seq < audited.first } else { epoch < audited.epoch };
+                let trimmed = before_first && stream.trim_can_reach(incarnation.since, seq);
+                if self.logicals[seen.logical].forgiven {
+                    missing.forgiven.push((epoch, seq));
+                } else if !deleted && !trimmed {
+                    missing.seen.push((epoch, seq));
                 }
             }
         }
-        Ok(())
-    }
-
-    fn all_forgiven(&self, incarnation: &super::model::Incarnation) -> bool {
-        incarnation.seen.values().all(|seen| self.logicals[seen.logical].forgiven)
-    }
-
-    /// Whatever was acknowledged was seen (and so was checked above), or its absence is excused.
-    fn check_acked(&self, key: &StreamKey, stream: &Stream, audited: &Audited) -> Checked {
         for &index in &stream.logicals {
             let logical = &self.logicals[index];
             let Some(acked) = logical.acked else { continue };
             let excused = logical.places.contains_key(&audited.epoch)
+                || missing.seen.iter().any(|(epoch, seq)| logical.holds(*epoch, *seq))
                 || logical.forgiven
                 || stream.deletion_can_reach(acked.asked_at)
                 || stream.trim_can_reach(acked.asked_at, acked.first)
                 || audited.is_damaged(acked.first);
             if !excused {
-                return self
-                    .broken(Law::AcknowledgedLost, format!("{key} {acked:?}; now {}", brief(audited)));
+                missing.acked.push(index);
             }
+        }
+        missing
+    }
+
+    /// Missing changes are a broken law, unless the server has said that so many may be missing.
+    fn account_for(&mut self, key: &StreamKey, audited: &Audited, missing: &Missing) -> Checked {
+        let acked: u64 = missing.acked.iter().map(|&index| self.logicals[index].count()).sum();
+        let count = missing.seen.len() as u64 + acked;
+        if count > self.losses_told {
+            let told = self.losses_told;
+            if let Some((epoch, seq)) = missing.seen.first() {
+                let detail = format!("{key} {epoch:?} {seq}; now {}; {told} told", brief(audited));
+                return self.broken(Law::SeenVanished, detail);
+            }
+            let acked = self.logicals[missing.acked[0]].acked;
+            let detail = format!("{key} {acked:?}; now {}; {told} told", brief(audited));
+            return self.broken(Law::AcknowledgedLost, detail);
+        }
+        self.losses_told -= count;
+        let stream = self.streams.get_mut(key).expect("it was audited");
+        for (epoch, seq) in &missing.seen {
+            let incarnation = stream.incarnations.get_mut(epoch).expect("it was seen");
+            incarnation.lost.insert(*seq);
+            let logical = &mut self.logicals[incarnation.seen[seq].logical];
+            logical.lose(*epoch);
+            logical.loss_told = true;
+        }
+        for (epoch, seq) in &missing.forgiven {
+            let incarnation = stream.incarnations.get_mut(epoch).expect("it was seen");
+            if let Some(seen) = incarnation.seen.remove(seq) {
+                self.logicals[seen.logical].lose(*epoch);
+            }
+        }
+        let gone = |incarnation: &super::model::Incarnation| incarnation.seen.is_empty();
+        stream.incarnations.retain(|_, incarnation| !gone(incarnation));
+        for &index in &missing.acked {
+            self.logicals[index].lose(Epoch(0));
+            self.logicals[index].loss_told = true;
         }
         Ok(())
     }
@@ -220,6 +258,10 @@ impl History {
 
     /// What was open is decided by what is there.
     fn settle(&mut self, key: &StreamKey, audited: &Audited) {
+        if self.losses_told >= super::LOSSES_UNKNOWN {
+            // An index that could not be read may be read again: nothing that is not there is gone for sure.
+            return;
+        }
         let step = self.step;
         let stream = self.streams.get_mut(key).expect("it was audited");
         for &index in &stream.logicals {
@@ -230,13 +272,22 @@ impl History {
                 (logical.acked, logical.maybe_stored, logical.discarded) = (None, true, true);
             }
         }
-        let epochs: Vec<Epoch> = stream.incarnations.keys().copied().collect();
+        if let Some(incarnation) = stream.incarnations.get(&audited.epoch) {
+            // What is damaged may be appended again, by a retry whose key is damaged too.
+            for (_, seen) in incarnation.seen.iter().filter(|(seq, _)| audited.is_damaged(**seq)) {
+                self.logicals[seen.logical].forgiven = true;
+            }
+        }
+        // What is lost with a word may be read again one day; what was deleted may not.
+        let certain = stream.incarnations.iter().filter(|(_, incarnation)| incarnation.lost.is_empty());
+        let epochs: Vec<Epoch> = certain.map(|(&epoch, _)| epoch).collect();
         for epoch in epochs.into_iter().filter(|&epoch| epoch != audited.epoch) {
             stream.dead_epochs.entry(epoch).or_insert(step);
         }
         let alive = stream.incarnations.get(&audited.epoch).map(|incarnation| incarnation.since);
         for removal in &mut stream.removals {
-            if removal.outcome != Outcome::Unknown {
+            // With damage about, a deletion may be lost today and proved tomorrow.
+            if removal.outcome != Outcome::Unknown || self.damaged {
                 continue;
             }
             let took_effect = match removal.before {

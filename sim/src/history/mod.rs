@@ -30,6 +30,9 @@ use watch::Watch;
 /// Counts what the history was told; a greater step is later.
 pub type Step = u64;
 
+/// Told when nobody can say how many changes may be missing: an index is lost.
+pub const LOSSES_UNKNOWN: u64 = 1 << 32;
+
 /// Everything that clients did and saw.
 #[derive(Clone, Debug, Default)]
 pub struct History {
@@ -46,6 +49,8 @@ pub struct History {
     damaged: bool,
     /// Whether the disk refused a read in this life, so that a reader may have been told of a gap.
     read_failed: bool,
+    /// Changes that the server has said may be missing without a gap of their own.
+    losses_told: u64,
     audit: Option<Audit>,
     counts: Counts,
 }
@@ -212,6 +217,17 @@ impl History {
             let acked = logical.acked.is_some_and(|acked| acked.at > step);
             logical.forgiven |= acked || logical.first_seen.is_some_and(|seen| seen > step);
         }
+        self.forget_floors(step);
+    }
+
+    /// The server has said that up to so many changes (events, trims, deletions) of a journal are lost. Which
+    /// streams they belonged to nobody can know, so they may be missing at the end of any.
+    pub fn tell_losses(&mut self, changes: u64) {
+        self.losses_told += changes;
+        self.forget_floors(0);
+    }
+
+    fn forget_floors(&mut self, step: Step) {
         for stream in self.streams.values_mut() {
             (stream.tail_floor, stream.first_floor) = (SeqNum::ZERO, SeqNum::ZERO);
             stream.dead_epochs.retain(|_, since| *since <= step);

@@ -2,7 +2,7 @@
 //! it may have taken effect.
 
 use super::Step;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use types::{Epoch, EventDraft, Idempotency, SeqNum, StreamKey, Timestamp};
 
 /// One append as its client means it; a retry with the same key is the same append.
@@ -26,6 +26,8 @@ pub(super) struct Logical {
     pub(super) discarded: bool,
     /// Whether it may be missing without a word: it stood in the last, un-proven group when that rotted.
     pub(super) forgiven: bool,
+    /// Whether it was missing and the server had said that so much is missing.
+    pub(super) loss_told: bool,
     /// When somebody first saw an event of it.
     pub(super) first_seen: Option<Step>,
 }
@@ -45,6 +47,17 @@ pub(super) struct Acked {
 impl Logical {
     pub(super) fn count(&self) -> u64 {
         self.drafts.len() as u64
+    }
+
+    /// Whether its event with this number, in this incarnation, was seen.
+    pub(super) fn holds(&self, epoch: Epoch, seq: SeqNum) -> bool {
+        self.places.get(&epoch).is_some_and(|first| *first <= seq && seq.0 < first.0 + self.count())
+    }
+
+    /// It stood in a place that is lost, and the server has said so. A retry may store it again.
+    pub(super) fn lose(&mut self, epoch: Epoch) {
+        self.places.remove(&epoch);
+        (self.acked, self.maybe_stored, self.forgiven) = (None, true, true);
     }
 
     /// Whether every attempt was refused, so that it may never appear.
@@ -94,6 +107,8 @@ pub(super) struct Seen {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Incarnation {
     pub(super) seen: BTreeMap<SeqNum, Seen>,
+    /// Seen once, and lost since with a word.
+    pub(super) lost: BTreeSet<SeqNum>,
     /// When the earliest of its appends was submitted.
     pub(super) since: Step,
     /// When somebody first saw an event of it.

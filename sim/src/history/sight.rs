@@ -3,7 +3,7 @@
 //! "Seen" binds for ever: from now on this event has this place, and may leave it only by trim, deletion
 //! or reported damage.
 
-use super::model::{Incarnation, Seen};
+use super::model::{Incarnation, Logical, Seen, Stream};
 use super::{Checked, History, Law, Step};
 use crate::rng::mix;
 use types::{Epoch, Record, SeqNum, StreamKey};
@@ -28,7 +28,8 @@ impl History {
             return self.broken(Law::Undeleted, format!("{record:?} of {key} {epoch:?}"));
         }
         if let Some(seen) = stream.incarnations.get(&epoch).and_then(|i| i.seen.get(&record.seq())) {
-            if seen.digest == digest {
+            // With a lost index a stream's head may be lost, and its numbers used again.
+            if seen.digest == digest || self.losses_told >= super::LOSSES_UNKNOWN {
                 return Ok(());
             }
             let detail = format!("{record:?} of {key} {epoch:?} is not what was there before");
@@ -72,7 +73,10 @@ impl History {
         if logical.is_rejected() {
             return says(Law::RejectedAppeared, "its append was refused");
         }
-        if logical.discarded {
+        // A lost deletion brings back what it had removed; a damaged group may be read again one day.
+        let may_return =
+            logical.loss_told || (self.damaged && !logical.forgiven && logical.first_seen.is_some());
+        if logical.discarded && !may_return {
             return says(Law::Resurrected, "an earlier recovery had discarded it");
         }
         if !self.is_what_was_appended(record, index, at) {
@@ -82,8 +86,13 @@ impl History {
             return says(Law::AppendTorn, "the events before it have no room");
         };
         match logical.places.get(&epoch) {
-            Some(&place) if place != first => return says(Law::Duplicated, "has another place too"),
-            None if !logical.places.is_empty() && !stream.deletion_can_reach(logical.first_submit) => {
+            Some(&place) if place != first && !self.may_be_stored_again(logical, stream, place) => {
+                return says(Law::Duplicated, "has another place too");
+            }
+            None if !logical.places.is_empty()
+                && !stream.deletion_can_reach(logical.first_submit)
+                && !self.may_be_stored_again(logical, stream, SeqNum(u64::MAX)) =>
+            {
                 return says(Law::Duplicated, "is in another incarnation too");
             }
             _ => (),
@@ -95,7 +104,7 @@ impl History {
         }
         let since = stream.incarnations.get(&epoch).map_or(logical.first_submit, |i| i.since);
         let surely_present = !stream.deletion_can_reach(since.min(logical.first_submit));
-        if acked.generation == Some(stream.generation) && surely_present {
+        if acked.generation == Some(stream.generation) && surely_present && !self.damaged {
             if acked.first != first {
                 return says(Law::Changed, "was acknowledged at another place");
             }
@@ -104,6 +113,13 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// Whether damage may have taken an append's key, so that a retry was stored anew: with its event, or,
+    /// when that was trimmed, with the index that alone held the key.
+    fn may_be_stored_again(&self, logical: &Logical, stream: &Stream, place: SeqNum) -> bool {
+        let trimmed = self.damaged && stream.trim_can_reach(0, place);
+        logical.forgiven || trimmed || self.losses_told >= super::LOSSES_UNKNOWN
     }
 
     fn is_what_was_appended(&self, record: &Record, logical: usize, at: u64) -> bool {
@@ -127,7 +143,8 @@ impl History {
         let after = incarnation.seen.range(seq..).next();
         let sound =
             before.is_none_or(|(_, seen)| seen.time <= time) && after.is_none_or(|(_, s)| s.time >= time);
-        if sound {
+        // The time of the last event may have been lost with it.
+        if sound || self.damaged {
             return Ok(());
         }
         self.broken(Law::TimeWentBack, format!("{record:?} of {key} between {before:?} and {after:?}"))

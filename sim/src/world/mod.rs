@@ -5,6 +5,7 @@
 //! before any of them. It tells the [`History`] what clients see and stops at the first broken law.
 //! Never: two things at once, an order that the seed does not determine.
 
+mod journal;
 mod life;
 mod server;
 
@@ -12,7 +13,7 @@ pub use life::{End, Life, Lived};
 pub use server::{Server, Stage};
 
 use crate::disk::Disk;
-use crate::history::{History, Law, Violation};
+use crate::history::{History, LOSSES_UNKNOWN, Law, Violation};
 use crate::limits::tiny_limits;
 use crate::rng::Rng;
 use crate::workload::{Mix, Workload};
@@ -22,6 +23,8 @@ use types::{CoreId, DurationMs, Limits, ShardId, Timestamp};
 
 /// When every run begins: a time of no importance.
 const START_MS: u64 = 1_700_000_000_000;
+/// The id of every sim's directory.
+const DIRECTORY_ID: u128 = 0x5eed_0000_0000_0000_0000_0000_0000_0001;
 /// Partitions of a sim's directory: few, so that streams share them, and more than shards.
 const PARTITION_COUNT: u16 = 5;
 /// Rounds of waiting after which something that should come is not going to.
@@ -138,6 +141,13 @@ impl World {
         self.disk.trace.note(format_args!("after {seed_hash:x}"));
     }
 
+    /// From now on chance goes another way than in the world that this one was forked from.
+    pub(crate) fn diverge(&mut self, seed: u64) {
+        self.rng = Rng::new(seed);
+        self.disk.reseed(self.rng.fork());
+        self.workload.diverge(self.rng.fork());
+    }
+
     /// From now on nothing is left to chance: things happen in the order in which they were asked for.
     pub(crate) fn make_orderly(&mut self) {
         self.orderly = true;
@@ -202,7 +212,7 @@ impl World {
         self.lives += 1;
         self.workload.begin_life();
         let config = BootConfig {
-            directory_id_new: 0x5eed_0000_0000_0000_0000_0000_0000_0001,
+            directory_id_new: DIRECTORY_ID,
             node_id_new: 7,
             partition_count: PARTITION_COUNT,
             shard_count,
@@ -251,9 +261,11 @@ impl World {
 
     /// Lets every deadline pass that is near, so that idle markers are written.
     pub(crate) fn idle(&mut self) -> Result<(), Interrupt> {
-        for _ in 0..4 {
+        for _ in 0..8 {
             self.quiesce()?;
-            self.now = self.now.plus(DurationMs(20));
+            if !self.wait()? {
+                break;
+            }
         }
         self.quiesce()
     }
@@ -328,7 +340,11 @@ impl World {
         let failed_reads = self.disk.failed_reads();
         let completion = self.disk.complete(index);
         if self.disk.failed_reads() > failed_reads {
-            self.history.allow_read_error();
+            // What recovery cannot read it isolates for ever, as if it had rotted.
+            match self.server().stage() {
+                Stage::Booting | Stage::Recovering => self.history.allow_damage(),
+                _ => self.history.allow_read_error(),
+            }
         }
         let mut out = Asked::new();
         let server = self.server.as_mut().expect("a server lives");
@@ -397,7 +413,7 @@ impl World {
                 Effect::Disk { op, urgency: _, work } => self.disk.submit(asker, op, work),
                 Effect::Reply { to, reply } => {
                     self.disk.trace.note(format_args!("reply {to:?} {reply:?}"));
-                    if matches!(reply, engine::Reply::Appended(_) | engine::Reply::Deleted { .. }) {
+                    if tells_of_a_commit(&reply) {
                         self.last_commit_at = before;
                     }
                     self.history.reply(to, &reply)?;
@@ -411,7 +427,13 @@ impl World {
                     self.disk.trace.note(format_args!("fatal {fatal:?}"));
                     return Err(Interrupt::Fatal(format!("{fatal:?}")));
                 }
-                Effect::Notice(text) => self.disk.trace.note(format_args!("notice {text}")),
+                Effect::Notice(text) => {
+                    self.disk.trace.note(format_args!("notice {text}"));
+                    let losses = told_losses(&text);
+                    if losses > 0 {
+                        self.history.tell_losses(losses);
+                    }
+                }
             }
         }
         Ok(())
@@ -432,6 +454,29 @@ impl World {
             None => Ok(()),
         }
     }
+}
+
+/// Whether the reply came because a group became durable.
+fn tells_of_a_commit(reply: &engine::Reply) -> bool {
+    match reply {
+        engine::Reply::Appended(appended) => !appended.replayed && appended.ack == engine::AckLevel::Fsync,
+        engine::Reply::Deleted { existed } => *existed,
+        _ => false,
+    }
+}
+
+/// How many changes a notice says may be missing: the sum of its "at most N changes".
+fn told_losses(text: &str) -> u64 {
+    // A rebuilt index knows the events of its segment; the trims, deletions and heads of streams without an
+    // event there stood in it alone, and how many they were it does not say.
+    if text.contains("rebuil") {
+        return 2 * LOSSES_UNKNOWN;
+    }
+    if !text.contains("acknowledged data is damaged") {
+        return 0;
+    }
+    let after = text.split("at most ").skip(1);
+    after.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum()
 }
 
 fn stream_of(command: &Command) -> Option<&types::StreamKey> {
