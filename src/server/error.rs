@@ -72,9 +72,9 @@ impl fmt::Display for ServeError {
             ServeError::Config(reason) => f.write_str(reason),
             ServeError::NotLoopback(addr) => write!(
                 f,
-                "refusing to listen on {addr}: there are no users yet, so whoever reaches this address could \
-                 read and write everything; use 127.0.0.1 or [::1] and reach it from elsewhere through an SSH \
-                 tunnel: `ssh -L {port}:127.0.0.1:{port} HOST`",
+                "refusing to listen on {addr}: there are no users yet, so whoever reaches it could \
+                 read and write everything; use 127.0.0.1 or [::1] and reach it from elsewhere through an \
+                 SSH tunnel: `ssh -L {port}:127.0.0.1:{port} HOST`",
                 port = addr.port()
             ),
             ServeError::Host(findings) => {

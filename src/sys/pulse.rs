@@ -121,7 +121,7 @@ impl CorePulse {
             return true;
         }
         let tasks = self.tasks.load(Ordering::Relaxed);
-        let busy = tasks - seen.tasks > OWN_TASKS_MAX;
+        let busy = tasks.wrapping_sub(seen.tasks) > OWN_TASKS_MAX;
         *seen = Seen { beats, tasks, silent: Duration::ZERO };
         busy
     }
