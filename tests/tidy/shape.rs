@@ -6,13 +6,16 @@
 use crate::lexer::Source;
 use crate::tree::{File, Violation};
 
-const HEAD_LINES: std::ops::RangeInclusive<usize> = 3..=12;
+/// A file without a head is refused; three lines are the aim, which a reviewer judges.
+const HEAD_LINES: std::ops::RangeInclusive<usize> = 1..=12;
 /// The front page of a crate may hold examples.
 const FRONT_PAGE_LINES_MAX: usize = 60;
 const FILE_LINES_MAX: usize = 800;
 const FILE_LINES_LONG: usize = 500;
 const LINE_CHARS_MAX: usize = 110;
 const FUNCTION_LINES_MAX: usize = 70;
+/// A test may be one long table.
+const TABLE_LINES_MAX: usize = 120;
 const LOCK_PACKAGES_MAX: usize = 150;
 const NAMELESS: [&str; 7] = ["util", "utils", "helper", "helpers", "manager", "managers", "misc"];
 
@@ -39,13 +42,15 @@ pub(crate) fn check_source(source: &Source) -> Vec<Violation> {
     }
     for (index, line) in source.lines.iter().enumerate() {
         let count = line.chars().count();
-        if count > LINE_CHARS_MAX && !line.contains("://") {
+        // An address or a string literal is not broken for width.
+        if count > LINE_CHARS_MAX && !line.contains("://") && !line.contains('"') {
             add(index + 1, "long line", format!("{count} characters, more than {LINE_CHARS_MAX}"));
         }
     }
+    let lines_max = if source.path.starts_with("tests/") { TABLE_LINES_MAX } else { FUNCTION_LINES_MAX };
     for (line, name, count) in function_lengths(source) {
-        if count > FUNCTION_LINES_MAX {
-            add(line, "long function", format!("`{name}` has {count} lines, more than {FUNCTION_LINES_MAX}"));
+        if count > lines_max {
+            add(line, "long function", format!("`{name}` has {count} lines, more than {lines_max}"));
         }
     }
     for (index, comment) in source.comments.iter().enumerate() {

@@ -380,7 +380,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_built_is_decoded(events in some_events(), tail in proptest::collection::vec(any::<u8>(), 0..9)) {
+        fn what_was_built_is_decoded(
+            events in some_events(),
+            tail in proptest::collection::vec(any::<u8>(), 0..9),
+        ) {
             let (header, bytes) = sample(&events);
             let mut longer = bytes.to_vec();
             longer.extend_from_slice(&tail);
@@ -397,7 +400,11 @@ mod tests {
         }
 
         #[test]
-        fn a_flipped_bit_is_noticed(events in some_events(), at in any::<proptest::sample::Index>(), bit in 0..8) {
+        fn a_flipped_bit_is_noticed(
+            events in some_events(),
+            at in any::<proptest::sample::Index>(),
+            bit in 0..8,
+        ) {
             let mut bytes = sample(&events).1.to_vec();
             let at = at.index(bytes.len());
             bytes[at] ^= 1_u8 << bit;
@@ -405,7 +412,10 @@ mod tests {
         }
 
         #[test]
-        fn no_input_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..300), fix in any::<bool>()) {
+        fn no_input_panics(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            fix in any::<bool>(),
+        ) {
             if fix && bytes.len() >= BATCH_HEADER_BYTES {
                 // A right checksum lets the fuzz reach the content.
                 let len = bytes.len() as u32;

@@ -201,7 +201,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_encoded_is_decoded(places in proptest::collection::vec(place(), 0..20), tag in any::<u32>()) {
+        fn what_was_encoded_is_decoded(
+            places in proptest::collection::vec(place(), 0..20),
+            tag in any::<u32>(),
+        ) {
             let text = encode(tag, &places).expect("short");
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(decode(&text, tag, &shape(&places)), Ok(places));

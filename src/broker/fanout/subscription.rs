@@ -1,11 +1,13 @@
 //! One listener's place in one stream, from the past to the present and back, as a value.
 //!
-//! The fan-out tells it what arrives (the watch began, events, a deletion, a read's reply) and asks what is to
+//! The fan-out tells it what arrives (the watch began, events, a deletion, a read's reply) and asks what is
+//! to
 //! be given on, and whether it wants a read. It decides nothing by time and touches nothing. The deliveries
 //! of a stream and the replies of reads arrive in one order, that of the shard; therefore a reply that is at
 //! the tail makes the next delivery the continuation.
 //! Invariants: `position.next` is the next sequence number that the listener gets; every one below it (of the
-//! same epoch, from the start on) was given or told as a gap; exactly the state `Reading` has a read under way.
+//! same epoch, from the start on) was given or told as a gap; exactly the state `Reading` has a read under
+//! way.
 
 use engine::{Gap, GapCause, ReadFrom, ReadReply};
 use types::{Epoch, Record, SeqNum, Timestamp};
@@ -247,7 +249,8 @@ impl Subscription {
         Some(parts)
     }
 
-    /// Goes on in the present after missed events. Gives the epoch, what was missed, and the reset that is due.
+    /// Goes on in the present after missed events. Gives the epoch, what was missed, and the reset that is
+    /// due.
     pub(super) fn jump(&mut self) -> (Epoch, Vec<Part>) {
         let State::Skipping(upto) = self.state else { unreachable!("only what skips jumps") };
         let mut parts = Vec::new();

@@ -1,6 +1,7 @@
 //! Commands of a WebSocket listener: text in, a [`Command`] or the reason why not out, and their answers.
 //!
-//! `docs/api-listen.md` lists them. Pure. A payload to publish is kept byte for byte; it is valid JSON because
+//! `docs/api-listen.md` lists them. Pure. A payload to publish is kept byte for byte; it is valid JSON
+//! because
 //! the command that holds it is.
 
 use super::request::{parse_slow, parse_target};
