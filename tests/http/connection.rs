@@ -4,7 +4,7 @@
 //! below only, or with room for a busy machine.
 
 use crate::server::Server;
-use crate::wire::request;
+use crate::wire::{Client, request};
 use std::time::{Duration, Instant};
 
 const JSON: &str = "Content-Type: application/json";
@@ -49,6 +49,20 @@ fn pipelined_appends_keep_their_order_over_many_streams() {
     }
     let first = client.get("/streams/pipes/s3?from=1&limit=3").json();
     assert_eq!((&first[0]["data"], &first[2]["data"]), (&3.into(), &17.into()));
+}
+
+#[test]
+fn pipelined_appends_share_the_flushes_of_the_disk() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let groups = |client: &mut Client| client.get("/stats").json()["storage"]["groups_written"].as_u64();
+    let before = groups(&mut client).expect("a number");
+    client.send(request("POST", "/streams/b/s", &[JSON], b"1").repeat(100));
+    for id in 1..=100 {
+        assert_eq!(client.reply().id(), id);
+    }
+    let written = groups(&mut client).expect("a number") - before;
+    assert!(written <= 20, "{written} groups for 100 appends that came together");
 }
 
 #[test]
