@@ -5,11 +5,9 @@
 //! answers. While the outbox is over its bound, or the shard has no room, nothing more is received.
 
 use super::commands::{Command, Wanted, accepted, published, reason_of, refused};
-use super::request::ListenRequest;
 use super::socket::Socket;
-use super::subscribe_all;
 use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits};
-use crate::broker::fanout::{Begin, Entry, Fault, Form, Listener, SubscriptionId};
+use crate::broker::fanout::{Begin, Entry, Fault, Listener, SubscriptionId};
 use crate::broker::{AppendRequest, Broker, Pending};
 use bytes::{Bytes, BytesMut};
 use engine::{AckLevel, Appended, WatchTarget};
@@ -54,11 +52,9 @@ struct Conversation {
     cost: usize,
 }
 
-/// Serves a WebSocket listener to its end.
-pub(super) async fn serve(socket: Socket, request: ListenRequest) {
+/// Serves a WebSocket to its end, for a listener whose subscriptions are open.
+pub(super) async fn serve(socket: Socket, listener: Listener) {
     let broker = socket.core.broker().clone();
-    let listener = broker.listener(Form::WebSocket, request.gaps);
-    subscribe_all(&listener, &request);
     let (owed, waiting, without_room) = (VecDeque::new(), None, None);
     let mut conversation =
         Conversation { socket, broker, listener, owed, waiting, without_room, draining: false, cost: 0 };

@@ -13,7 +13,7 @@ mod socket;
 mod sse;
 mod wire;
 
-use crate::broker::fanout::{Begin, Fault, Listener};
+use crate::broker::fanout::{Begin, Fault, Form, Listener};
 use crate::faces::http::handoff::{Ending, Handoff, Purpose};
 use crate::faces::http::{Alarm, Core, encode_failure};
 use bytes::BytesMut;
@@ -48,14 +48,7 @@ async fn listen(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> 
         Err(failure) => return refuse(&core, wire, &alarm, &failure, to).await,
     };
     match request.form {
-        ListenForm::WebSocket => match upgrade(core, wire, &head, alarm).await {
-            Ok(socket) => {
-                drop(head);
-                conversation::serve(socket, request).await;
-                Ending::Close
-            }
-            Err(ending) => ending,
-        },
+        ListenForm::WebSocket => listen_over_websocket(core, wire, head, alarm, &request).await,
         ListenForm::Sse => {
             drop(head);
             sse::serve(core, wire, alarm, request, to).await
@@ -67,51 +60,75 @@ async fn listen(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> 
     }
 }
 
+/// Once the upgrade is answered, everything that happens reaches the listener.
+async fn listen_over_websocket(
+    core: Rc<Core>,
+    mut wire: Wire,
+    head: RequestHead,
+    alarm: Alarm,
+    request: &ListenRequest,
+) -> Ending {
+    let accept = match check_upgrade(&core, &head) {
+        Ok(accept) => accept,
+        Err(refusal) => return refuse_upgrade(&core, wire, &alarm, refusal, head.reply_to()).await,
+    };
+    let listener = core.broker().listener(Form::WebSocket, request.gaps);
+    subscribe_all(&listener, request);
+    match wait_until_open(&core, &mut wire, &alarm, &listener).await {
+        Ok(()) => {}
+        Err(Unopened::Failed(failure)) => {
+            return refuse(&core, wire, &alarm, &failure, head.reply_to()).await;
+        }
+        Err(Unopened::Ended) => return Ending::Close,
+    }
+    drop(head);
+    conversation::serve(Socket::accept(core, wire, alarm, &accept), listener).await;
+    Ending::Close
+}
+
 async fn open_echo(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> Ending {
-    match upgrade(core, wire, &head, alarm).await {
-        Ok(socket) => {
+    match check_upgrade(&core, &head) {
+        Ok(accept) => {
             drop(head);
-            echo::serve(socket).await;
+            echo::serve(Socket::accept(core, wire, alarm, &accept)).await;
             Ending::Close
         }
-        Err(ending) => ending,
+        Err(refusal) => refuse_upgrade(&core, wire, &alarm, refusal, head.reply_to()).await,
     }
 }
 
-/// Accepts a WebSocket, or answers why not.
-async fn upgrade(core: Rc<Core>, wire: Wire, head: &RequestHead, alarm: Alarm) -> Result<Socket, Ending> {
+/// Why a request does not become a WebSocket.
+enum NoUpgrade {
+    Refused(UpgradeRefused),
+    Draining,
+}
+
+/// The accept value of an upgrade that may be.
+fn check_upgrade(core: &Core, head: &RequestHead) -> Result<[u8; 28], NoUpgrade> {
     if core.is_draining() {
-        let failure = Failure::Unavailable(Unavailable::Draining);
-        return Err(refuse(&core, wire, &alarm, &failure, head.reply_to()).await);
+        return Err(NoUpgrade::Draining);
     }
-    match socket::check(head) {
-        Ok(upgrade) => Ok(Socket::accept(core, wire, alarm, &upgrade.accept)),
-        Err(refused) => Err(refuse_upgrade(&core, wire, &alarm, refused, head.reply_to()).await),
-    }
+    socket::check(head).map(|upgrade| upgrade.accept).map_err(NoUpgrade::Refused)
 }
 
-async fn refuse_upgrade(
-    core: &Core,
-    mut wire: Wire,
-    alarm: &Alarm,
-    refused: UpgradeRefused,
-    to: ReplyTo,
-) -> Ending {
+async fn refuse_upgrade(core: &Core, mut wire: Wire, alarm: &Alarm, why: NoUpgrade, to: ReplyTo) -> Ending {
+    let NoUpgrade::Refused(refused) = why else {
+        let failure = Failure::Unavailable(Unavailable::Draining);
+        return refuse(core, wire, alarm, &failure, to).await;
+    };
     let mut out = BytesMut::new();
     let to = ReplyTo { keep_alive: false, ..to };
     let mut writer = ResponseWriter::begin(&mut out, refused.status(), to);
     writer.date(&core.date());
     writer.header("Content-Type", "application/json");
+    // The connection is closed, and that is what its header says.
     for (name, value) in refused.headers().iter().filter(|(name, _)| *name != "Connection") {
         writer.header(name, value);
     }
     let body = format!("{{\"type\":\"bad-request\",\"reason\":\"Bad Request\",\"detail\":\"{refused}\"}}");
     writer.finish_with_body(body.as_bytes()).expect("every header is our own");
     wire.queue(out.freeze());
-    if wire.flush(alarm, REFUSAL_WAIT).await {
-        wire.close(alarm, REFUSAL_WAIT).await;
-    }
-    Ending::Close
+    give_back(core, wire, alarm, to).await
 }
 
 /// Answers a request with a failure; the connection goes on where it may.

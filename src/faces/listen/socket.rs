@@ -47,6 +47,7 @@ impl Socket {
         let fragments_max = FRAGMENTS_MIN + message_bytes_max / 64;
         let mut connection = Connection::new(Role::Server, Config { message_bytes_max, fragments_max });
         connection.handle_bytes(&mut wire.input);
+        wire.clear_input();
         Socket { core, wire, alarm, connection, heard_ns: clock::monotonic_ns() }
     }
 
@@ -54,6 +55,7 @@ impl Socket {
     pub(super) fn handle_received(&mut self) {
         self.heard_ns = clock::monotonic_ns();
         self.connection.handle_bytes(&mut self.wire.input);
+        self.wire.clear_input();
     }
 
     /// The next message; pings and closes are answered in [`Socket::take_output`]. `None` when more bytes
@@ -129,6 +131,7 @@ impl Socket {
                 Turn::Sent => {}
                 Turn::Received => {
                     self.connection.handle_bytes(&mut self.wire.input);
+                    self.wire.clear_input();
                     while self.connection.poll_event().is_some() {}
                 }
                 _ => break,

@@ -109,7 +109,7 @@ impl EventStream {
                     }
                 }
                 // An event stream hears nothing.
-                Turn::Received => self.wire.input.clear(),
+                Turn::Received => self.wire.clear_input(),
                 Turn::Ended => return,
                 Turn::Beside => unreachable!("nothing is waited for beside"),
             }

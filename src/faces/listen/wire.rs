@@ -6,6 +6,7 @@
 use crate::faces::http::Alarm;
 use crate::shard::CoreLink;
 use crate::sys::clock;
+use crate::sys::executor::yield_if_needed;
 use crate::sys::net::{READ_BYTES_MAX, Stream};
 use crate::sys::notify::Notify;
 use bytes::{Buf, Bytes, BytesMut};
@@ -60,6 +61,7 @@ pub(super) struct Wire {
 
 impl Wire {
     pub(super) fn new(stream: Stream, input: BytesMut) -> Wire {
+        let input = if input.is_empty() { BytesMut::new() } else { input };
         Wire { stream, input, output: VecDeque::new(), progress_ns: clock::monotonic_ns() }
     }
 
@@ -71,6 +73,11 @@ impl Wire {
             }
             self.output.push_back(bytes);
         }
+    }
+
+    /// Forgets what was received, and its memory: an idle connection owns none.
+    pub(super) fn clear_input(&mut self) {
+        self.input = BytesMut::new();
     }
 
     /// Whether everything queued is sent.
@@ -97,6 +104,8 @@ impl Wire {
         mut beside: impl FnMut(&mut Context<'_>) -> Poll<()>,
     ) -> Turn {
         let Waits { changed, draining, receives } = waits;
+        // A client that always has something to say must not keep the core to itself.
+        yield_if_needed().await;
         poll_fn(|cx| {
             if !self.output.is_empty() {
                 match self.poll_flush(cx) {
@@ -179,7 +188,7 @@ impl Wire {
         }
         alarm.set(linger);
         loop {
-            self.input.clear();
+            self.clear_input();
             let waits = Waits { changed: None, draining: None, receives: true };
             if self.turn(alarm, waits).await != Turn::Received {
                 return;
