@@ -39,7 +39,7 @@ enum Owed {
 type End = Option<(CloseCode, &'static str)>;
 
 struct Conversation {
-    socket: Socket,
+    socket: Box<Socket>,
     broker: Rc<Broker>,
     listener: Listener,
     owed: VecDeque<Owed>,
@@ -53,7 +53,7 @@ struct Conversation {
 }
 
 /// Serves a WebSocket to its end, for a listener whose subscriptions are open.
-pub(super) async fn serve(socket: Socket, listener: Listener) {
+pub(super) async fn serve(socket: Box<Socket>, listener: Listener) {
     let broker = socket.core.broker().clone();
     let (owed, waiting, without_room) = (VecDeque::new(), None, None);
     let mut conversation =

@@ -8,7 +8,7 @@ use super::wire::{Turn, Waits};
 use websocket::CloseCode;
 
 /// Serves an echo to its end.
-pub(super) async fn serve(mut socket: Socket) {
+pub(super) async fn serve(mut socket: Box<Socket>) {
     socket.set_alarm(None);
     loop {
         while let Some(message) = socket.next_message() {

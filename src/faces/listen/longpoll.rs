@@ -31,22 +31,22 @@ enum Outcome {
 /// Serves one long-poll. Gives the connection back where it goes on.
 pub(super) async fn serve(
     core: Rc<Core>,
-    mut wire: Wire,
-    alarm: &Alarm,
-    request: &ListenRequest,
+    mut wire: Box<Wire>,
+    alarm: Alarm,
+    request: ListenRequest,
     mut to: ReplyTo,
 ) -> Ending {
-    let outcome = poll(&core, &mut wire, alarm, request).await;
+    let outcome = poll(&core, &mut wire, &alarm, &request).await;
     let mut out = BytesMut::new();
     to.keep_alive &= !core.is_draining();
     match outcome {
         Outcome::Ended => return Ending::Close,
-        Outcome::Failed(failure) => return refuse(&core, wire, alarm, &failure, to).await,
+        Outcome::Failed(failure) => return refuse(&core, wire, &alarm, &failure, to).await,
         Outcome::Array(array) => write_array(&mut out, &core, to, &array),
         Outcome::Nothing => write_nothing(&mut out, &core, to),
     }
     wire.queue(out.freeze());
-    give_back(&core, wire, alarm, to).await
+    give_back(&core, wire, &alarm, to).await
 }
 
 /// Listens until there is an outcome.

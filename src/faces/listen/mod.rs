@@ -31,70 +31,56 @@ use wire::{Turn, Waits, Wire};
 /// How long the other end has to take a refusal.
 const REFUSAL_WAIT: Duration = Duration::from_secs(2);
 
-/// Serves a connection that the HTTP face handed over, to its end.
-pub fn serve(handoff: Handoff) -> Pin<Box<dyn Future<Output = Ending>>> {
-    let Handoff { core, stream, head, leftover, alarm, purpose } = handoff;
-    let wire = Wire::new(stream, leftover);
-    match purpose {
-        Purpose::Echo => Box::pin(open_echo(core, wire, head, alarm)),
-        Purpose::Listen => Box::pin(listen(core, wire, head, alarm)),
-    }
-}
+/// A connection's future: of the size of its own form, which counts with many idle listeners.
+type Serving = Pin<Box<dyn Future<Output = Ending>>>;
 
-async fn listen(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> Ending {
-    let to = head.reply_to();
+/// Serves a connection that the HTTP face handed over, to its end.
+pub fn serve(handoff: Handoff) -> Serving {
+    let Handoff { core, stream, head, leftover, alarm, purpose } = handoff;
+    let (wire, to) = (Wire::new(stream, leftover), head.reply_to());
+    if purpose == Purpose::Echo {
+        return match check_upgrade(&core, &head) {
+            Ok(accept) => Box::pin(open_echo(core, wire, alarm, accept)),
+            Err(why) => Box::pin(async move { refuse_upgrade(&core, wire, &alarm, why, to).await }),
+        };
+    }
     let request = match ListenRequest::parse(&head, core.limits()) {
         Ok(request) => request,
-        Err(failure) => return refuse(&core, wire, &alarm, &failure, to).await,
+        Err(failure) => return Box::pin(async move { refuse(&core, wire, &alarm, &failure, to).await }),
     };
     match request.form {
-        ListenForm::WebSocket => listen_over_websocket(core, wire, head, alarm, &request).await,
-        ListenForm::Sse => {
-            drop(head);
-            sse::serve(core, wire, alarm, request, to).await
-        }
-        ListenForm::LongPoll => {
-            drop(head);
-            longpoll::serve(core, wire, &alarm, &request, to).await
-        }
+        ListenForm::WebSocket => match check_upgrade(&core, &head) {
+            Ok(accept) => Box::pin(open_websocket(core, wire, alarm, request, (accept, to))),
+            Err(why) => Box::pin(async move { refuse_upgrade(&core, wire, &alarm, why, to).await }),
+        },
+        ListenForm::Sse => Box::pin(sse::serve(core, wire, alarm, request, to)),
+        ListenForm::LongPoll => Box::pin(longpoll::serve(core, wire, alarm, request, to)),
     }
 }
 
 /// Once the upgrade is answered, everything that happens reaches the listener.
-async fn listen_over_websocket(
+async fn open_websocket(
     core: Rc<Core>,
-    mut wire: Wire,
-    head: RequestHead,
+    mut wire: Box<Wire>,
     alarm: Alarm,
-    request: &ListenRequest,
+    request: ListenRequest,
+    (accept, to): ([u8; 28], ReplyTo),
 ) -> Ending {
-    let accept = match check_upgrade(&core, &head) {
-        Ok(accept) => accept,
-        Err(refusal) => return refuse_upgrade(&core, wire, &alarm, refusal, head.reply_to()).await,
-    };
     let listener = core.broker().listener(Form::WebSocket, request.gaps);
-    subscribe_all(&listener, request);
+    subscribe_all(&listener, &request);
+    drop(request);
     match wait_until_open(&core, &mut wire, &alarm, &listener).await {
         Ok(()) => {}
-        Err(Unopened::Failed(failure)) => {
-            return refuse(&core, wire, &alarm, &failure, head.reply_to()).await;
-        }
+        Err(Unopened::Failed(failure)) => return refuse(&core, wire, &alarm, &failure, to).await,
         Err(Unopened::Ended) => return Ending::Close,
     }
-    drop(head);
     conversation::serve(Socket::accept(core, wire, alarm, &accept), listener).await;
     Ending::Close
 }
 
-async fn open_echo(core: Rc<Core>, wire: Wire, head: RequestHead, alarm: Alarm) -> Ending {
-    match check_upgrade(&core, &head) {
-        Ok(accept) => {
-            drop(head);
-            echo::serve(Socket::accept(core, wire, alarm, &accept)).await;
-            Ending::Close
-        }
-        Err(refusal) => refuse_upgrade(&core, wire, &alarm, refusal, head.reply_to()).await,
-    }
+async fn open_echo(core: Rc<Core>, wire: Box<Wire>, alarm: Alarm, accept: [u8; 28]) -> Ending {
+    echo::serve(Socket::accept(core, wire, alarm, &accept)).await;
+    Ending::Close
 }
 
 /// Why a request does not become a WebSocket.
@@ -111,7 +97,13 @@ fn check_upgrade(core: &Core, head: &RequestHead) -> Result<[u8; 28], NoUpgrade>
     socket::check(head).map(|upgrade| upgrade.accept).map_err(NoUpgrade::Refused)
 }
 
-async fn refuse_upgrade(core: &Core, mut wire: Wire, alarm: &Alarm, why: NoUpgrade, to: ReplyTo) -> Ending {
+async fn refuse_upgrade(
+    core: &Core,
+    mut wire: Box<Wire>,
+    alarm: &Alarm,
+    why: NoUpgrade,
+    to: ReplyTo,
+) -> Ending {
     let NoUpgrade::Refused(refused) = why else {
         let failure = Failure::Unavailable(Unavailable::Draining);
         return refuse(core, wire, alarm, &failure, to).await;
@@ -132,7 +124,7 @@ async fn refuse_upgrade(core: &Core, mut wire: Wire, alarm: &Alarm, why: NoUpgra
 }
 
 /// Answers a request with a failure; the connection goes on where it may.
-async fn refuse(core: &Core, mut wire: Wire, alarm: &Alarm, failure: &Failure, to: ReplyTo) -> Ending {
+async fn refuse(core: &Core, mut wire: Box<Wire>, alarm: &Alarm, failure: &Failure, to: ReplyTo) -> Ending {
     let mut out = BytesMut::new();
     let to = ReplyTo { keep_alive: to.keep_alive && !core.is_draining(), ..to };
     encode_failure(failure, false, &mut out, to, &core.date());
@@ -141,7 +133,7 @@ async fn refuse(core: &Core, mut wire: Wire, alarm: &Alarm, failure: &Failure, t
 }
 
 /// Sends what is queued and gives the connection back, where it goes on.
-async fn give_back(core: &Core, mut wire: Wire, alarm: &Alarm, to: ReplyTo) -> Ending {
+async fn give_back(core: &Core, mut wire: Box<Wire>, alarm: &Alarm, to: ReplyTo) -> Ending {
     let stall_max = Duration::from_millis(core.limits().body_timeout_ms);
     if !wire.flush(alarm, stall_max).await {
         return Ending::Close;
@@ -200,5 +192,20 @@ fn failure_of(fault: &Fault) -> Failure {
     match fault {
         Fault::Failed(failure) => failure.clone(),
         Fault::TooManyBehind => Failure::Unavailable(Unavailable::Overloaded),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_listener_costs_little_more_than_its_connection() {
+        fn size_of_future<A, B, C, D, E, F>(_: fn(A, B, C, D, E) -> F) -> usize {
+            std::mem::size_of::<F>()
+        }
+        let sizes =
+            [size_of_future(open_websocket), size_of_future(sse::serve), size_of_future(longpoll::serve)];
+        assert!(sizes.iter().all(|size| *size <= 1024), "{sizes:?}");
     }
 }

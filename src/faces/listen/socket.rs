@@ -23,7 +23,7 @@ const FRAGMENTS_MIN: usize = 1024;
 
 pub(super) struct Socket {
     pub(super) core: Rc<Core>,
-    pub(super) wire: Wire,
+    pub(super) wire: Box<Wire>,
     pub(super) alarm: Alarm,
     connection: Connection,
     heard_ns: u64,
@@ -39,7 +39,12 @@ pub(super) fn check(head: &RequestHead) -> Result<Upgrade<'_>, UpgradeRefused> {
 
 impl Socket {
     /// Accepts the upgrade. Frames may have arrived behind the request.
-    pub(super) fn accept(core: Rc<Core>, mut wire: Wire, alarm: Alarm, accept: &[u8; 28]) -> Socket {
+    pub(super) fn accept(
+        core: Rc<Core>,
+        mut wire: Box<Wire>,
+        alarm: Alarm,
+        accept: &[u8; 28],
+    ) -> Box<Socket> {
         let mut out = BytesMut::new();
         encode_switching_protocols(accept, None, &mut out);
         wire.queue(out.freeze());
@@ -48,7 +53,7 @@ impl Socket {
         let mut connection = Connection::new(Role::Server, Config { message_bytes_max, fragments_max });
         connection.handle_bytes(&mut wire.input);
         wire.clear_input();
-        Socket { core, wire, alarm, connection, heard_ns: clock::monotonic_ns() }
+        Box::new(Socket { core, wire, alarm, connection, heard_ns: clock::monotonic_ns() })
     }
 
     /// Hands received bytes over. Take the events before more are received.
@@ -116,7 +121,7 @@ impl Socket {
     }
 
     /// Says why, unless a close frame was sent already, and ends the connection.
-    pub(super) async fn close(mut self, code: CloseCode, reason: &str) {
+    pub(super) async fn close(mut self: Box<Self>, code: CloseCode, reason: &str) {
         self.connection.send_close(code, reason);
         self.alarm.set(CLOSE_WAIT);
         loop {

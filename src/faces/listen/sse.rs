@@ -25,7 +25,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 
 struct EventStream {
     core: Rc<Core>,
-    wire: Wire,
+    wire: Box<Wire>,
     alarm: Alarm,
     listener: Listener,
     framing: BodyForm,
@@ -39,7 +39,7 @@ struct EventStream {
 /// Serves an event stream to its end.
 pub(super) async fn serve(
     core: Rc<Core>,
-    mut wire: Wire,
+    mut wire: Box<Wire>,
     alarm: Alarm,
     request: ListenRequest,
     to: ReplyTo,
@@ -56,15 +56,9 @@ pub(super) async fn serve(
         Err(Unopened::Failed(failure)) => return refuse(&core, wire, &alarm, &failure, to).await,
         Err(Unopened::Ended) => return Ending::Close,
     }
-    let mut head = BytesMut::new();
-    let framing = write_head(&mut head, &core, to);
-    wire.queue(head.freeze());
-    let places = listener.places();
-    let mut stream = EventStream { core, wire, alarm, listener, framing, tag: request.tag, places, cost: 0 };
-    // The place where it begins: what comes while the client is away right after this is not lost.
-    let begin = format!("id: {}\n\n", stream.id());
-    stream.queue_text(&begin);
-    stream.follow().await;
+    let tag = request.tag;
+    drop(request);
+    EventStream::begin(core, wire, alarm, listener, (tag, to)).follow().await;
     Ending::Close
 }
 
@@ -78,7 +72,26 @@ fn write_head(out: &mut BytesMut, core: &Core, to: ReplyTo) -> BodyForm {
 }
 
 impl EventStream {
-    async fn follow(mut self) {
+    /// Answers the request. Boxed: see [`Wire::new`].
+    fn begin(
+        core: Rc<Core>,
+        mut wire: Box<Wire>,
+        alarm: Alarm,
+        listener: Listener,
+        (tag, to): (u32, ReplyTo),
+    ) -> Box<EventStream> {
+        let mut head = BytesMut::new();
+        let framing = write_head(&mut head, &core, to);
+        wire.queue(head.freeze());
+        let places = listener.places();
+        let mut stream = Box::new(EventStream { core, wire, alarm, listener, framing, tag, places, cost: 0 });
+        // The place where it begins: what comes while the client is away right after this is not lost.
+        let begin = format!("id: {}\n\n", stream.id());
+        stream.queue_text(&begin);
+        stream
+    }
+
+    async fn follow(mut self: Box<Self>) {
         let heartbeat = Duration::from_millis(self.core.limits().sse_heartbeat_ms);
         let stall_max = Duration::from_millis(self.core.limits().body_timeout_ms);
         let outbox = self.listener.outbox().clone();
@@ -191,7 +204,7 @@ impl EventStream {
     }
 
     /// Says why, and ends the connection.
-    async fn end(mut self, reason: &str) {
+    async fn end(mut self: Box<Self>, reason: &str) {
         self.queue_text(&format!("event: close\ndata: {{\"reason\":\"{reason}\"}}\n\n"));
         if self.framing == BodyForm::Chunks {
             let mut out = BytesMut::new();

@@ -60,9 +60,10 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, input: BytesMut) -> Wire {
+    pub(super) fn new(stream: Stream, input: BytesMut) -> Box<Wire> {
         let input = if input.is_empty() { BytesMut::new() } else { input };
-        Wire { stream, input, output: VecDeque::new(), progress_ns: clock::monotonic_ns() }
+        // Boxed, so that a future that hands it on does not hold it twice.
+        Box::new(Wire { stream, input, output: VecDeque::new(), progress_ns: clock::monotonic_ns() })
     }
 
     /// Queues bytes to be sent.
@@ -182,7 +183,7 @@ impl Wire {
 
     /// Ends the connection so that the other end gets what was sent: a close with unread bytes would reset
     /// it. Waits for the other end at most `linger`.
-    pub(super) async fn close(mut self, alarm: &Alarm, linger: Duration) {
+    pub(super) async fn close(mut self: Box<Self>, alarm: &Alarm, linger: Duration) {
         if self.stream.shutdown_write().is_err() {
             return;
         }
@@ -197,7 +198,7 @@ impl Wire {
     }
 
     /// The connection and what was received but not handled.
-    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
+    pub(super) fn into_parts(self: Box<Self>) -> (Stream, BytesMut) {
         (self.stream, self.input)
     }
 }
