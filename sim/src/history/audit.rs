@@ -204,8 +204,7 @@ impl History {
                 self.logicals[seen.logical].lose(*epoch);
             }
         }
-        let gone = |incarnation: &super::model::Incarnation| incarnation.seen.is_empty();
-        stream.incarnations.retain(|_, incarnation| !gone(incarnation));
+        stream.incarnations.retain(|_, incarnation| !incarnation.seen.is_empty());
         for &index in &missing.acked {
             self.logicals[index].lose(Epoch(0));
             self.logicals[index].loss_told = true;

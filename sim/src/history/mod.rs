@@ -210,31 +210,25 @@ impl History {
         self.step
     }
 
-    /// What was acknowledged or first seen after `step` stood in the last group of a journal, which nothing
-    /// proves yet, and that was damaged: it alone may be missing without a word.
-    pub fn forgive_after(&mut self, step: Step) {
-        for logical in &mut self.logicals {
+    /// What was acknowledged or first seen after `step` stood in the last group of the shard's journal, which
+    /// nothing proves yet, and that was damaged: it alone may be missing without a word.
+    pub fn forgive_after(&mut self, shard: ShardId, step: Step) {
+        let owners = &self.owners;
+        let owned = |key: &StreamKey| owners.get(key) == Some(&shard);
+        for logical in self.logicals.iter_mut().filter(|logical| owned(&logical.stream)) {
             let acked = logical.acked.is_some_and(|acked| acked.at > step);
             logical.forgiven |= acked || logical.first_seen.is_some_and(|seen| seen > step);
         }
-        self.forget_floors(step);
+        for (_, stream) in self.streams.iter_mut().filter(|(key, _)| owned(key)) {
+            forget_floors(stream, step);
+        }
     }
 
     /// The server has said that up to so many changes (events, trims, deletions) of a journal are lost. Which
     /// streams they belonged to nobody can know, so they may be missing at the end of any.
     pub fn tell_losses(&mut self, changes: u64) {
         self.losses_told += changes;
-        self.forget_floors(0);
-    }
-
-    fn forget_floors(&mut self, step: Step) {
-        for stream in self.streams.values_mut() {
-            (stream.tail_floor, stream.first_floor) = (SeqNum::ZERO, SeqNum::ZERO);
-            stream.dead_epochs.retain(|_, since| *since <= step);
-            for removal in stream.removals.iter_mut().filter(|removal| removal.to > step) {
-                (removal.outcome, removal.acknowledged) = (Outcome::Unknown, false);
-            }
-        }
+        self.streams.values_mut().for_each(|stream| forget_floors(stream, 0));
     }
 
     /// Requests without an answer.
@@ -355,6 +349,15 @@ impl History {
 
     fn broken<T>(&self, law: Law, detail: String) -> Result<T, Violation> {
         Err(Violation { law, detail, step: self.step })
+    }
+}
+
+/// What was known of a stream after `step` may not hold any more.
+fn forget_floors(stream: &mut Stream, step: Step) {
+    (stream.tail_floor, stream.first_floor) = (SeqNum::ZERO, SeqNum::ZERO);
+    stream.dead_epochs.retain(|_, since| *since <= step);
+    for removal in stream.removals.iter_mut().filter(|removal| removal.to > step) {
+        (removal.outcome, removal.acknowledged) = (Outcome::Unknown, false);
     }
 }
 

@@ -372,13 +372,15 @@ fn only_the_last_group_is_forgiven() {
     story.stored("c", 3);
     story.history.crash();
     story.history.allow_damage();
-    story.history.forgive_after(before_last);
+    story.history.set_owner(&key(), SHARD);
+    story.history.forgive_after(SHARD, before_last);
     story.audit(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
     let mut story = two();
     let before_last = story.history.now();
     story.stored("c", 3);
     story.history.crash();
-    story.history.forgive_after(before_last);
+    story.history.set_owner(&key(), SHARD);
+    story.history.forgive_after(SHARD, before_last);
     breaks(Law::AcknowledgedLost, story.audit(found(E1, &[record(1, 10, "a")])));
 }
 

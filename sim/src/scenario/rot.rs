@@ -54,7 +54,7 @@ fn case(world: &mut World) -> Result<(bool, bool), Violation> {
         return mixed(world, copy, &mut rng, life(commands, end));
     }
     if !proved {
-        world.history.forgive_after(world.last_commit_at);
+        world.forgive_unproved();
     }
     if !damage(world, &mut rng) {
         return Ok((false, true));

@@ -12,13 +12,14 @@ mod server;
 pub use life::{End, Life, Lived};
 pub use server::{Server, Stage};
 
-use crate::disk::Disk;
-use crate::history::{History, LOSSES_UNKNOWN, Law, Violation};
+use crate::disk::{Asker, Disk};
+use crate::history::{History, LOSSES_UNKNOWN, Law, Step, Violation};
 use crate::limits::tiny_limits;
 use crate::rng::Rng;
 use crate::workload::{Mix, Workload};
 use engine::{BootConfig, Command, Effect, Refusal, Sabotage};
 use server::Asked;
+use std::collections::BTreeMap;
 use types::{CoreId, DurationMs, Limits, ShardId, Timestamp};
 
 /// When every run begins: a time of no importance.
@@ -81,8 +82,8 @@ pub struct World {
     /// Effects and completions that may still happen before the planned crash.
     fuse: Option<u64>,
     pace: Pace,
-    /// The history's step before the last commit that answered an append.
-    pub(crate) last_commit_at: crate::history::Step,
+    /// By shard, the history's step before the last commit of this life that clients know of.
+    last_commits: BTreeMap<ShardId, Step>,
     lives: u64,
     /// Draw nothing from chance: the oldest operation completes, the first shard has its turn.
     orderly: bool,
@@ -114,7 +115,7 @@ impl World {
             server: None,
             fuse: None,
             pace: Pace { complete: 4, submit: 4, turn: 4, tick: 1 },
-            last_commit_at: 0,
+            last_commits: BTreeMap::new(),
             lives: 0,
             orderly: false,
             pictures: None,
@@ -191,7 +192,7 @@ impl World {
             server: None,
             fuse: None,
             pace: self.pace,
-            last_commit_at: self.last_commit_at,
+            last_commits: self.last_commits.clone(),
             lives: 0,
             orderly: self.orderly,
             pictures: None,
@@ -342,7 +343,12 @@ impl World {
         if self.disk.failed_reads() > failed_reads {
             // What recovery cannot read it isolates for ever, as if it had rotted.
             match self.server().stage() {
-                Stage::Booting | Stage::Recovering => self.history.allow_damage(),
+                // A scenario that damages the disk itself has said what may be missing.
+                Stage::Booting | Stage::Recovering if self.history.is_damaged() => (),
+                Stage::Booting | Stage::Recovering => {
+                    self.history.allow_damage();
+                    self.forgive_unproved();
+                }
                 _ => self.history.allow_read_error(),
             }
         }
@@ -379,7 +385,20 @@ impl World {
         self.carry_out(out)
     }
 
+    fn note_commit(&mut self, asker: Asker, before: Step) {
+        self.last_commits.insert(ShardId(asker.0 - 1), before);
+    }
+
+    /// The last group of each journal may be cut without a word: it is damaged or cannot be read, and
+    /// nothing proves it yet.
+    pub(crate) fn forgive_unproved(&mut self) {
+        for (shard, step) in std::mem::take(&mut self.last_commits) {
+            self.history.forgive_after(shard, step);
+        }
+    }
+
     pub(crate) fn tell_owners(&mut self) {
+        self.last_commits.clear();
         for stream in self.history.streams() {
             let shard = self.server().shard_of(&stream);
             self.history.set_owner(&stream, shard);
@@ -414,13 +433,13 @@ impl World {
                 Effect::Reply { to, reply } => {
                     self.disk.trace.note(format_args!("reply {to:?} {reply:?}"));
                     if tells_of_a_commit(&reply) {
-                        self.last_commit_at = before;
+                        self.note_commit(asker, before);
                     }
                     self.history.reply(to, &reply)?;
                 }
                 Effect::Deliver(delivery) => {
                     self.disk.trace.note(format_args!("deliver {delivery:?}"));
-                    self.last_commit_at = before;
+                    self.note_commit(asker, before);
                     self.history.deliver(&delivery)?;
                 }
                 Effect::Fatal(fatal) => {
