@@ -166,7 +166,8 @@ pub(crate) fn stop_process(shard: ShardId, fatal: &Fatal) -> ! {
     let error = std::io::Error::from_raw_os_error(*errno);
     eprintln!(
         "millrace: shard {shard}: {doing} failed: file {file}, offset {offset}: {error}. The journal can no \
-         longer be trusted, so the server stops; nothing acknowledged is lost. Check the disk, then start again."
+         longer be trusted, so the server stops; nothing acknowledged is lost. Check the disk, then start \
+         again."
     );
     std::process::exit(EXIT_DISK_FAILED)
 }

@@ -1,4 +1,7 @@
 //! The time, for the whole shell. `crates/` never ask: they are told.
+//!
+//! Two clocks: the system's, which stamps events and may jump (the engine never lets a stream's times go
+//! back), and the monotonic one, for deadlines and measures. Neither is ever used for the other's purpose.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 use types::Timestamp;

@@ -178,7 +178,8 @@ fn check_descriptors(found: Limit, cores: u64, connections_max: u64) -> Option<F
     }
     if found.soft < wanted {
         let what = format!(
-            "{} files may be open (RLIMIT_NOFILE): connections beyond {} of {connections_max} will be refused",
+            "{} files may be open (RLIMIT_NOFILE): connections beyond {} of {connections_max} will be \
+             refused",
             found.soft,
             found.soft - own
         );

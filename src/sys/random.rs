@@ -1,4 +1,7 @@
 //! Randomness of the operating system: directory and node ids, boundaries, keys.
+//!
+//! Called by the shell alone; a core of logic takes randomness as an argument, so that a run can be repeated.
+//! Never falls back to something weaker: without the kernel's generator the process ends.
 
 /// 128 bits from the kernel's generator.
 ///

@@ -20,7 +20,11 @@ const SETTINGS: [(&str, &str); 5] = [
 ];
 
 /// `EXT4_IOC_SHUTDOWN` with the flag that drops the journal without a flush, on a file in the mount.
-const SWITCH_OFF: &str = r#"open(my $f, '<', $ARGV[0]) or die "open: $!"; my $how = pack('I', 2); ioctl($f, 0x8004587D, $how) or die "ioctl: $!";"#;
+const SWITCH_OFF: &str = r#"
+    open(my $f, '<', $ARGV[0]) or die "open: $!";
+    my $how = pack('I', 2);
+    ioctl($f, 0x8004587D, $how) or die "ioctl: $!";
+"#;
 
 /// A mounted image; unmounted when dropped.
 struct Mount {

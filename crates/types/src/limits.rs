@@ -194,7 +194,8 @@ impl Limits {
             (self.journal_file_bytes.is_multiple_of(4096), "journal_file_bytes must be a multiple of 4096"),
             (
                 self.append_bytes_max() + 4096 <= self.journal_file_bytes,
-                "journal_file_bytes must hold the largest append: body_bytes_max + 64 * append_events_max + 20 KiB",
+                "journal_file_bytes must hold the largest append: body_bytes_max + 64 * append_events_max + \
+                 20 KiB",
             ),
             (
                 self.request_bytes_max >= self.body_bytes_max,

@@ -333,7 +333,8 @@ mod tests {
 
         #[test]
         fn one_flipped_bit_is_always_noticed(at in 0_usize..72 * 8) {
-            let draft = EventDraft::binary(Bytes::from_static(b"0123456789"), Bytes::from_static(b"text/plain"));
+            let (payload, kind) = (Bytes::from_static(b"0123456789"), Bytes::from_static(b"text/plain"));
+            let draft = EventDraft::binary(payload, kind);
             let mut bytes = encode(&draft, None).to_vec();
             prop_assume!(at < bytes.len() * 8);
             bytes[at / 8] ^= 1 << (at % 8);
