@@ -249,10 +249,14 @@ impl Engine {
     /// Proves the last commit when nothing followed it for a while.
     pub(crate) fn write_idle_marker(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         let due = self.idle_marker_at.is_some_and(|at| at <= now);
-        if due && self.flying.is_none() && self.open.is_empty() && self.phase == Phase::Serving {
+        if due && self.can_write_idle_marker() && self.fly(GroupKind::IdleMarker, out) {
             self.idle_marker_at = None;
-            self.fly(GroupKind::IdleMarker, out);
         }
+    }
+
+    pub(crate) fn can_write_idle_marker(&self) -> bool {
+        let quiet = self.flying.is_none() && self.open.is_empty();
+        quiet && self.phase == Phase::Serving && self.journal.can_place(Journal::padded_len(0))
     }
 
     /// Stops for good: nothing is acknowledged any more.

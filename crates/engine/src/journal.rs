@@ -114,11 +114,16 @@ impl Journal {
         Some(GroupPlace { slot, generation: self.generation_max, offset: 0 })
     }
 
+    /// Whether [`Self::place`] finds room for a group of `len` bytes (padded) now.
+    pub(crate) fn can_place(&self, len: u64) -> bool {
+        let in_current = self.current.is_some_and(|(_, _, offset)| offset + len <= self.file_bytes);
+        in_current || self.slots.contains(&SlotState::Free)
+    }
+
     /// Whether a group of `len` bytes (padded) finds room, now or in a file that can still be prepared.
     pub(crate) fn has_room(&self, len: u64) -> bool {
-        let in_current = self.current.is_some_and(|(_, _, offset)| offset + len <= self.file_bytes);
-        let ready = |state: &SlotState| matches!(state, SlotState::Free | SlotState::Preparing { .. });
-        in_current || self.slots.iter().any(ready) || self.slots.len() < self.slots_max
+        let preparing = self.slots.iter().any(|state| matches!(state, SlotState::Preparing { .. }));
+        self.can_place(len) || preparing || self.slots.len() < self.slots_max
     }
 
     /// Builds the next group at `place`, whose length the caller has reserved there; gives its parts and

@@ -207,6 +207,9 @@ impl Engine {
         if self.full_retry_at.is_none() {
             self.step_checkpoint(out);
             self.step_merge(out);
+            // A checkpoint that ended made room for what waits, and nothing else may ever wake the shard.
+            self.resume_waiting(now, out);
+            self.start_commit(out);
         }
         self.step_stop(now, out);
     }
@@ -235,8 +238,15 @@ impl Engine {
     }
 
     /// The next time at which [`Self::handle_turn`] has something to do without any input.
+    ///
+    /// What is due and cannot be done yet (a group is in flight, the journal is full) is left out: the
+    /// completion that it waits for brings the turn.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.idle_marker_at, self.full_retry_at].into_iter().flatten().min()
+        if matches!(self.phase, Phase::Stopped | Phase::Failed) {
+            return None;
+        }
+        let marker = self.idle_marker_at.filter(|_| self.can_write_idle_marker());
+        [marker, self.full_retry_at].into_iter().flatten().min()
     }
 
     /// Whether background work waits for another turn at once (after yielding to others).

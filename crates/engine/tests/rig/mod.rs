@@ -8,10 +8,10 @@
 use bytes::{Bytes, BytesMut};
 use engine::{
     AckLevel, Append, Appended, Boot, BootConfig, Command, Delivery, DirId, DiskDone, DiskError,
-    DiskErrorKind, DiskOp, DiskResult, Effect, Engine, FileId, ListPage, ListedFile, Read, ReadFrom,
-    ReadReply, Recovery, Refusal, Reply, ReplyTo, Sabotage, ShardPlan,
+    DiskErrorKind, DiskOp, DiskResult, Effect, Engine, Fatal, FileId, ListPage, ListedFile, OpId, Read,
+    ReadFrom, ReadReply, Recovery, Refusal, Reply, ReplyTo, Sabotage, ShardPlan,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{CoreId, EventDraft, Failure, Idempotency, Limits, SeqNum, StreamKey, Timestamp};
 
 /// Files and folders.
@@ -22,10 +22,17 @@ pub(crate) struct Disk {
     pub(crate) flushes: u64,
     /// Fails every write to a segment with this kind.
     pub(crate) segment_fault: Option<DiskErrorKind>,
+    /// Fails every operation that the function picks with this kind.
+    pub(crate) fault: Option<(fn(&DiskOp) -> bool, DiskErrorKind)>,
+    /// Writes at most so many bytes at once.
+    pub(crate) write_bytes_max: Option<usize>,
 }
 
 impl Disk {
     pub(crate) fn execute(&mut self, work: &DiskOp) -> DiskResult {
+        if let Some((_, kind)) = self.fault.filter(|(picks, _)| picks(work)) {
+            return error(kind);
+        }
         match work {
             DiskOp::MakeDir { dir } => {
                 self.dirs.insert(*dir);
@@ -48,7 +55,7 @@ impl Disk {
                     content.resize(end, 0);
                 }
                 body.copy_to(&mut content[start..end]);
-                Ok(DiskDone::Written(body.padded_len))
+                Ok(DiskDone::Written(body.padded_len.min(self.write_bytes_max.unwrap_or(usize::MAX))))
             }
             DiskOp::Flush { .. } | DiskOp::SyncDir { .. } => {
                 self.flushes += 1;
@@ -107,6 +114,11 @@ pub(crate) struct Rig {
     pub(crate) limits: Limits,
     pub(crate) notices: Vec<String>,
     pub(crate) deliveries: Vec<Delivery>,
+    /// The engine stopped itself.
+    pub(crate) fatal: Option<Fatal>,
+    /// Operations are held back until [`Rig::complete_one`], oldest first.
+    pub(crate) is_holding: bool,
+    held: VecDeque<(OpId, DiskOp)>,
     replies: BTreeMap<u64, Reply>,
     next_request: u64,
 }
@@ -145,6 +157,9 @@ impl Rig {
             limits,
             notices,
             deliveries: Vec::new(),
+            fatal: None,
+            is_holding: false,
+            held: VecDeque::new(),
             replies: BTreeMap::new(),
             next_request: 1,
         })
@@ -261,10 +276,28 @@ impl Rig {
         }
     }
 
+    /// One turn, and nothing else.
+    pub(crate) fn turn(&mut self) {
+        let mut out = Vec::new();
+        self.engine.handle_turn(self.now, &mut out);
+        self.execute(out);
+    }
+
+    /// The oldest operation that is held back is done; false when there is none.
+    pub(crate) fn complete_one(&mut self) -> bool {
+        let Some((op, work)) = self.held.pop_front() else { return false };
+        let result = self.disk.execute(&work);
+        let mut out = Vec::new();
+        self.engine.handle_disk(self.now, op, result, &mut out);
+        self.execute(out);
+        true
+    }
+
     pub(crate) fn execute(&mut self, effects: Vec<Effect>) {
-        let mut todo: std::collections::VecDeque<Effect> = effects.into();
+        let mut todo: VecDeque<Effect> = effects.into();
         while let Some(effect) = todo.pop_front() {
             match effect {
+                Effect::Disk { op, work, .. } if self.is_holding => self.held.push_back((op, work)),
                 Effect::Disk { op, work, .. } => {
                     let result = self.disk.execute(&work);
                     let mut more = Vec::new();
@@ -275,7 +308,7 @@ impl Rig {
                     assert!(self.replies.insert(to.request, reply).is_none(), "answered once");
                 }
                 Effect::Deliver(delivery) => self.deliveries.push(delivery),
-                Effect::Fatal(fatal) => panic!("{fatal:?}"),
+                Effect::Fatal(fatal) => self.fatal = Some(fatal),
                 Effect::Notice(text) => self.notices.push(text),
             }
         }

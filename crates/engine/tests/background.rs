@@ -1,0 +1,139 @@
+//! Laws of an engine's background work: room in the journal, deadlines, retries, errors of the disk.
+//!
+//! Each test is one sentence about what a client sees while files are prepared, checkpointed or refused.
+//! The simulator fails every operation; these are the named ones.
+
+mod rig;
+
+use engine::{Command, DiskErrorKind, DiskOp, FileId, Reply, ReplyTo};
+use proptest::prelude::*;
+use rig::{Rig, append, small_limits};
+use types::{Failure, Limits, SeqNum, Timestamp, Unavailable};
+
+fn writes_segment(work: &DiskOp) -> bool {
+    matches!(work, DiskOp::Write { file: FileId::Segment { .. }, .. })
+}
+
+fn ask_to_append(rig: &mut Rig, stream: &str, payload: &str) -> ReplyTo {
+    let to = rig.to();
+    rig.hand_in(Command::Append(append(to, stream, &[payload])));
+    to
+}
+
+/// So many appends of 1,000 bytes, which make up one group.
+fn ask_for_many(rig: &mut Rig, count: usize) -> Vec<ReplyTo> {
+    (0..count).map(|_| ask_to_append(rig, "s", &"x".repeat(1_000))).collect()
+}
+
+#[test]
+fn what_waits_for_room_in_the_journal_is_written_when_a_checkpoint_has_made_it() {
+    let mut rig = Rig::with_limits(Limits { journal_files_max: 2, ..small_limits() });
+    // The fence and ten groups leave one block of the first file; the next group needs nine.
+    rig.fill("s", 10);
+    rig.disk.fault = Some((writes_segment, DiskErrorKind::Io));
+    let large = ask_for_many(&mut rig, 34);
+    rig.settle();
+    assert!(large.into_iter().all(|to| matches!(rig.reply(to), Reply::Appended(_))));
+    let waiting = ask_for_many(&mut rig, 14);
+    rig.settle();
+    assert!(!rig.has_reply(waiting[0]), "three blocks are left, four are needed");
+    rig.disk.fault = None;
+    rig.now = Timestamp(rig.now.0 + 501);
+    rig.settle();
+    for (n, to) in (45..).zip(waiting) {
+        let Reply::Appended(appended) = rig.reply(to) else { panic!("it was written") };
+        assert_eq!(appended.first, SeqNum(n));
+    }
+    assert_eq!(rig.crash().payloads("s").len(), 58);
+}
+
+#[test]
+fn a_marker_that_finds_no_room_is_written_later() {
+    let limits = Limits { journal_files_max: 2, ..small_limits() };
+    let mut rig = Rig::with_limits(limits);
+    rig.disk.fault = Some((writes_segment, DiskErrorKind::Io));
+    // The last group that finds room fills the ring to its end.
+    while rig.engine.stats().journal_bytes < 2 * 12 * 4096 {
+        rig.append("s", "1");
+        rig.now = Timestamp(rig.now.0 + 501);
+    }
+    rig.settle();
+    let groups = rig.engine.stats().groups_written;
+    rig.disk.fault = None;
+    rig.now = Timestamp(rig.now.0 + 501);
+    rig.settle();
+    rig.settle();
+    assert_eq!(rig.engine.stats().groups_written, groups + 1, "the last commit is proved");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn after_a_turn_no_deadline_lies_in_the_past(steps in proptest::collection::vec((0..6_u8, 0..30_u64), 1..300)) {
+        let mut rig = Rig::new();
+        rig.is_holding = true;
+        for (step, time) in steps {
+            rig.now = Timestamp(rig.now.0 + time);
+            match step {
+                0 | 1 => drop(ask_to_append(&mut rig, "s", &"x".repeat(900))),
+                2 => rig.disk.fault = Some((writes_segment, DiskErrorKind::NoSpace)),
+                3 => rig.disk.fault = None,
+                _ => drop(rig.complete_one()),
+            }
+            rig.turn();
+            let deadline = rig.engine.next_deadline();
+            prop_assert!(deadline.is_none_or(|at| at > rig.now), "{deadline:?} at {:?}", rig.now);
+        }
+        // And nothing is forgotten: what is due when the disk is at rest is done.
+        rig.disk.fault = None;
+        for _ in 0..10_000 {
+            if rig.complete_one() || rig.engine.wants_turn() {
+                rig.turn();
+            } else if let Some(deadline) = rig.engine.next_deadline() {
+                rig.now = deadline.max(rig.now);
+                rig.turn();
+            } else {
+                return Ok(());
+            }
+        }
+        prop_assert!(false, "the engine never comes to rest");
+    }
+}
+
+#[test]
+fn while_the_last_commit_is_in_flight_no_marker_is_due() {
+    let mut rig = Rig::new();
+    rig.append("s", "1");
+    let due = rig.engine.next_deadline().expect("a marker is due");
+    rig.is_holding = true;
+    ask_to_append(&mut rig, "s", "2");
+    rig.turn();
+    rig.now = due;
+    rig.turn();
+    assert_eq!(rig.engine.next_deadline(), None);
+    while rig.complete_one() {}
+    assert!(rig.engine.next_deadline().is_some_and(|next| next > due));
+}
+
+#[test]
+fn a_failed_journal_write_stops_the_shard_and_says_where() {
+    let journal = |work: &DiskOp| matches!(work, DiskOp::Write { file: FileId::Journal { .. }, .. });
+    let flush = |work: &DiskOp| matches!(work, DiskOp::Flush { file: FileId::Journal { .. } });
+    for (picks, doing) in [(journal as fn(&DiskOp) -> bool, "writing"), (flush, "flushing")] {
+        let mut rig = Rig::new();
+        rig.append("s", "1");
+        rig.disk.fault = Some((picks, DiskErrorKind::Io));
+        let to = ask_to_append(&mut rig, "s", "2");
+        rig.settle();
+        assert!(!rig.has_reply(to), "what may be on disk is not answered");
+        let fatal = rig.fatal.clone().expect("a failed journal operation is never tried again");
+        assert!(fatal.doing.contains(doing) && fatal.errno == 5, "{fatal:?}");
+        assert!(rig.engine.is_failed() && !rig.engine.is_serving());
+        assert_eq!(rig.engine.next_deadline(), None);
+        let later = rig.append_as(|to| append(to, "s", &["3"]));
+        assert_eq!(later, Err(Failure::Unavailable(Unavailable::Stopped)));
+        rig.disk.fault = None;
+        assert_eq!(rig.crash().payloads("s")[0], "1");
+    }
+}
