@@ -161,10 +161,8 @@ impl Engine {
         let from = match job.time_floor.take() {
             Some(floor) => {
                 let from = active.records.partition_point(|record| record.time() < floor);
-                // What is older was not asked for.
-                if let (true, Some(record)) = (job.records.is_empty(), active.records.get(from)) {
-                    job.next = record.seq();
-                }
+                // What is older was not asked for; when everything is older, the read is at the tail.
+                job.next = active.records.get(from).map_or(self.catalog[job.slot].next, Record::seq);
                 from
             }
             None => active.position_of(job.next),

@@ -112,6 +112,21 @@ fn a_read_from_a_time_begins_with_the_first_event_that_is_not_older() {
 }
 
 #[test]
+fn a_read_from_a_time_after_the_last_event_is_at_the_tail() {
+    let mut rig = Rig::new();
+    rig.fill("s", 5);
+    // In memory, in segments with a cached tail, and both.
+    for life in 0..3 {
+        let tail = rig.read("s", ReadFrom::Seq(SeqNum(1)), 100);
+        let reply = rig.read("s", ReadFrom::Time(Timestamp(rig.now.0 + 1)), 100);
+        assert_eq!((numbers(&reply), reply.at_tail), (Vec::new(), true), "life {life}");
+        assert_eq!((reply.next, reply.gaps.len()), (tail.next, 0), "life {life}");
+        rig = if life == 0 { rig.restart() } else { rig };
+        rig.fill("s", life);
+    }
+}
+
+#[test]
 fn times_of_a_stream_never_go_back() {
     let mut rig = Rig::new();
     let first = rig.append("s", "{}").time;
