@@ -2,6 +2,7 @@
 //!
 //! The ready line tells the address. A server that is dropped is killed.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ impl Server {
     }
 
     pub(crate) fn try_start(data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        let mut child = Command::new(binary())
             .args(["serve", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
             .envs(settings.iter().copied())
@@ -73,4 +74,10 @@ pub(crate) fn fresh_dir(name: &str) -> PathBuf {
     }
     std::fs::create_dir_all(&dir).expect("the target folder is writable");
     dir
+}
+
+/// The binary under test: the one just built, or that of `MILLRACE_TEST_BINARY`, so that a release is tried
+/// by the same tests.
+fn binary() -> OsString {
+    std::env::var_os("MILLRACE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_millrace").into())
 }

@@ -4,6 +4,7 @@
 //! Tests that change nothing but their own bucket share one.
 
 use crate::wire::Client;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ impl Server {
     }
 
     fn start_in(dir: PathBuf, settings: &[(&str, &str)]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        let mut child = Command::new(binary())
             .args(["serve", "--http", "127.0.0.1:0", "--data"])
             .arg(&dir)
             .envs(settings.iter().copied())
@@ -102,4 +103,10 @@ impl Drop for Server {
             let _ = std::fs::remove_dir_all(&self.dir);
         }
     }
+}
+
+/// The binary under test: the one just built, or that of `MILLRACE_TEST_BINARY`, so that a release is tried
+/// by the same tests.
+fn binary() -> OsString {
+    std::env::var_os("MILLRACE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_millrace").into())
 }
