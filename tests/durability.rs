@@ -1,7 +1,8 @@
 //! What an acknowledgement is worth, tried on the real binary and the real kernel.
 //!
 //! `kill` ends the server with SIGKILL under load, again and again; `shutdown` switches the file system off
-//! under it. After every restart all that was acknowledged is there, once, in order.
+//! under it; `sick_disk` lets it fail or run full while the server lives; `signals` stops it politely. After
+//! every restart all that was acknowledged is there, once, in order.
 
 #[path = "durability/client.rs"]
 mod client;
@@ -9,7 +10,13 @@ mod client;
 mod history;
 #[path = "durability/kill.rs"]
 mod kill;
+#[path = "durability/mount.rs"]
+mod mount;
 #[path = "durability/server.rs"]
 mod server;
 #[path = "durability/shutdown.rs"]
 mod shutdown;
+#[path = "durability/sick_disk.rs"]
+mod sick_disk;
+#[path = "durability/signals.rs"]
+mod signals;

@@ -51,6 +51,11 @@ impl Client {
         }
     }
 
+    /// Sends bytes as they are and expects nothing.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) -> Result<()> {
+        self.socket.write_all(bytes)
+    }
+
     /// POSTs one JSON event with an idempotency key; gives the sequence number.
     pub(crate) fn post(&mut self, stream: &str, key: &str, body: &str) -> Result<u64> {
         let headers = [("content-type", "application/json"), ("idempotency-key", key)];

@@ -50,10 +50,20 @@ impl Server {
     }
 
     /// SIGTERM; gives how it ended.
-    pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends a signal by its short name.
+    pub(crate) fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        let sent = Command::new("kill").args([&signal, &pid]).status().expect("kill is there");
         assert!(sent.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("the child can be waited for")
     }
 }

@@ -1,15 +1,13 @@
 //! The file system is switched off under the server: a power cut for everything that was not synced.
 //!
 //! An ext4 image on a loop device is shut down with `EXT4_IOC_SHUTDOWN` after each create, checkpoint, roll
-//! and trim; mounted again it holds what a crash would have left. Needs root, loop devices and mkfs.ext4;
-//! without them the test says so and is skipped.
+//! and trim; mounted again it holds what a crash would have left. Without root the test says so and is
+//! skipped.
 
 use crate::client::Client;
 use crate::history::{Writer, verify};
+use crate::mount::Mount;
 use crate::server::{Server, fresh_dir};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 const SETTINGS: [(&str, &str); 5] = [
     ("MILLRACE_LIMITS__BODY_BYTES_MAX", "65536"),
@@ -18,76 +16,6 @@ const SETTINGS: [(&str, &str); 5] = [
     ("MILLRACE_LIMITS__JOURNAL_FILES_MAX", "4"),
     ("MILLRACE_LIMITS__SEGMENTS_MAX", "2"),
 ];
-
-/// `EXT4_IOC_SHUTDOWN` with the flag that drops the journal without a flush, on a file in the mount.
-const SWITCH_OFF: &str = r#"
-    open(my $f, '<', $ARGV[0]) or die "open: $!";
-    my $how = pack('I', 2);
-    ioctl($f, 0x8004587D, $how) or die "ioctl: $!";
-"#;
-
-/// A mounted image; unmounted when dropped.
-struct Mount {
-    image: PathBuf,
-    at: PathBuf,
-}
-
-impl Mount {
-    /// A fresh file system, or why there can be none.
-    fn create(dir: &Path) -> Result<Mount, String> {
-        let mount = Mount { image: dir.join("disk.img"), at: dir.join("mnt") };
-        std::fs::create_dir_all(&mount.at).map_err(|error| error.to_string())?;
-        let image = std::fs::File::create(&mount.image).map_err(|error| error.to_string())?;
-        image.set_len(192 << 20).map_err(|error| error.to_string())?;
-        run("mkfs.ext4", &["-q", "-F", text(&mount.image)])?;
-        mount.mount()?;
-        Ok(mount)
-    }
-
-    fn mount(&self) -> Result<(), String> {
-        run("mount", &["-o", "loop", text(&self.image), text(&self.at)])
-    }
-
-    /// Power off and on again: what was not synced is gone.
-    fn cut_power(&self, server: Server) {
-        run("perl", &["-e", SWITCH_OFF, text(&self.at.join("data/IDENTITY"))]).expect("the switch works");
-        server.kill();
-        self.unmount().expect("nothing holds the mount");
-        self.mount().expect("a crashed ext4 mounts");
-    }
-
-    /// The kernel ends a killed process's rings a little later than the process: tries for some seconds.
-    fn unmount(&self) -> Result<(), String> {
-        let mut tried = run("umount", &[text(&self.at)]);
-        for _ in 0..100 {
-            if tried.is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-            tried = run("umount", &[text(&self.at)]);
-        }
-        tried
-    }
-}
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = self.unmount();
-        let _ = std::fs::remove_file(&self.image);
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("the target folder has a plain name")
-}
-
-fn run(program: &str, args: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim()))
-}
 
 fn stat(client: &mut Client, name: &str) -> u64 {
     let stats = client.get("/stats").expect("stats are served");
@@ -112,7 +40,7 @@ fn write_until(server: &Server, writers: &mut [Writer], mut done: impl FnMut(&mu
 #[test]
 fn what_was_acknowledged_survives_the_loss_of_everything_that_was_not_synced() {
     let dir = fresh_dir("shutdown");
-    let mount = match Mount::create(&dir) {
+    let mount = match Mount::create(&dir, 192) {
         Ok(mount) => mount,
         Err(why) => {
             println!("skipped: this test needs root, loop devices and mkfs.ext4 ({why})");
