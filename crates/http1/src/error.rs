@@ -173,3 +173,78 @@ impl fmt::Display for EncodeError {
 }
 
 impl std::error::Error for EncodeError {}
+
+#[cfg(test)]
+mod tests {
+    use super::{EncodeError as E, HttpError as H};
+
+    const EVERY: [H; 40] = [
+        H::BareLf,
+        H::BareCr,
+        H::EmptyLines,
+        H::HeadTooLarge,
+        H::MethodInvalid,
+        H::MethodTooLong,
+        H::ConnectUnsupported,
+        H::RequestLineInvalid,
+        H::TargetInvalid,
+        H::TargetNotAscii,
+        H::TargetTooLong,
+        H::VersionMissing,
+        H::VersionInvalid,
+        H::VersionUnsupported,
+        H::StatusLineInvalid,
+        H::ColonMissing,
+        H::HeaderNameInvalid,
+        H::SpaceBeforeColon,
+        H::ObsoleteFold,
+        H::ControlInValue,
+        H::TooManyHeaders,
+        H::HostMissing,
+        H::HostDuplicate,
+        H::HostInvalid,
+        H::ContentLengthInvalid,
+        H::ContentLengthDuplicate,
+        H::ContentLengthWithTransferEncoding,
+        H::TransferEncodingInvalid,
+        H::TransferEncodingDuplicate,
+        H::TransferEncodingOnHttp10,
+        H::TransferCodingUnsupported,
+        H::BodyTooLarge,
+        H::ChunkSizeInvalid,
+        H::ChunkSizeTooLong,
+        H::ChunkLineTooLong,
+        H::ChunkExtensionInvalid,
+        H::ChunkExtensionsTooLong,
+        H::ChunkEndMissing,
+        H::TrailersTooLarge,
+        H::Truncated,
+    ];
+
+    #[test]
+    fn every_error_has_a_status_of_the_documented_ones_and_a_reason_of_its_own() {
+        let mut reasons: Vec<String> = EVERY.iter().map(ToString::to_string).collect();
+        for error in EVERY {
+            assert!([400, 413, 414, 431, 501, 505].contains(&error.status()), "{error:?}");
+        }
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons.len(), EVERY.len());
+    }
+
+    #[test]
+    fn what_was_not_written_says_why() {
+        let every = [
+            E::HeaderNameInvalid,
+            E::HeaderValueInvalid,
+            E::HeaderReserved,
+            E::StatusInvalid,
+            E::BodyNotAllowed,
+            E::MethodInvalid,
+            E::TargetInvalid,
+            E::HostInvalid,
+        ];
+        let reasons: std::collections::BTreeSet<String> = every.iter().map(ToString::to_string).collect();
+        assert_eq!(reasons.len(), every.len());
+    }
+}

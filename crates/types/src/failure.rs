@@ -249,3 +249,101 @@ impl Failure {
         matches!(self, Failure::Unavailable(_)).then_some(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../../docs/api.md");
+
+    fn every_failure() -> Vec<Failure> {
+        let detail = || Cow::Borrowed("what is wrong");
+        let (field, value) = (|| "limit".to_owned(), || "-1".to_owned());
+        let seq = SeqNum(7);
+        let mut all = vec![
+            Failure::NoRoute,
+            Failure::MethodNotAllowed { allow: "GET, HEAD" },
+            Failure::BadRequest { detail: detail() },
+            Failure::RequestTimeout,
+            Failure::TargetTooLong,
+            Failure::HeadTooLarge,
+            Failure::VersionNotSupported,
+            Failure::NoPermission,
+            Failure::NotAcceptable,
+            Failure::UnsupportedMediaType,
+            Failure::NoEvents,
+            Failure::InvalidBody { detail: detail() },
+            Failure::InvalidField { field: Cow::Borrowed("limit"), value: value() },
+            Failure::InvalidSetting { field: field(), value: value(), detail: detail() },
+            Failure::TooLarge { limit: 1 },
+            Failure::Conflict { expected: seq, got: seq },
+            Failure::PreconditionFailed { last: seq },
+            Failure::IdempotencyMismatch { seq },
+            Failure::AckNotAllowed,
+            Failure::StorageFull,
+            Failure::Corrupt { from: seq, to: seq },
+            Failure::NotImplemented,
+            Failure::Internal { detail: detail() },
+        ];
+        use Unavailable::{Draining, Overloaded, Starting, Stopped};
+        all.extend([Starting, Draining, Overloaded, Stopped].map(Failure::Unavailable));
+        all
+    }
+
+    /// The cells of a row of the documented table that belong to this failure.
+    fn row_of(failure: &Failure) -> Option<Vec<&'static str>> {
+        let rows = TABLE.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let quoted = |text: &str| format!("`{text}`");
+        let (status, type_name) = (failure.status().to_string(), quoted(failure.type_name()));
+        let is_member = |cell: &str| {
+            let names: Vec<&str> = cell.split(", ").filter(|name| !name.is_empty()).collect();
+            let wanted: Vec<String> = failure.members().iter().map(|m| quoted(name_of(m))).collect();
+            names == wanted
+        };
+        // What a conflict's reason is stands with PATCH.
+        let reason = match failure {
+            Failure::Conflict { .. } => "an object".to_owned(),
+            _ => quoted(failure.reason()),
+        };
+        rows.into_iter().find(|row| {
+            matches!(row.as_slice(), ["", s, t, r, m, ..]
+                if *s == status && *t == type_name && r.contains(&reason) && is_member(m))
+        })
+    }
+
+    fn name_of(member: &FailureMember) -> &'static str {
+        match member {
+            FailureMember::Number(name, _) | FailureMember::Text(name, _) => name,
+        }
+    }
+
+    #[test]
+    fn every_failure_is_answered_as_the_documented_table_says() {
+        for failure in every_failure() {
+            assert!(row_of(&failure).is_some(), "docs/api.md has no such row: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_documented_table_can_happen() {
+        let is_row = |line: &&str| line.strip_prefix("| ").is_some_and(|rest| rest.starts_with(['4', '5']));
+        let table = TABLE.split("### Errors").nth(1).and_then(|rest| rest.split("\n## ").next());
+        let rows: Vec<&str> = table.expect("the table is there").lines().filter(is_row).collect();
+        let known: Vec<String> = every_failure()
+            .iter()
+            .map(|failure| format!("| {} | `{}` |", failure.status(), failure.type_name()))
+            .collect();
+        assert!(rows.len() >= 20, "{rows:?}");
+        for row in rows {
+            assert!(known.iter().any(|begin| row.starts_with(begin)), "nothing answers so: {row}");
+        }
+    }
+
+    #[test]
+    fn only_what_will_pass_by_itself_advises_when_to_come_again() {
+        for failure in every_failure() {
+            let passes = matches!(failure, Failure::Unavailable(_));
+            assert_eq!(failure.retry_after_s().is_some(), passes, "{failure:?}");
+        }
+    }
+}
