@@ -28,6 +28,8 @@ mod plan;
 mod read;
 mod recover_journal;
 mod recover_partition;
+mod recover_segment;
+mod recover_settle;
 mod recovery;
 mod refusal;
 mod replay;

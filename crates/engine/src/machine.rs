@@ -337,6 +337,7 @@ impl Engine {
         assert_eq!(self.phase, Phase::Recovered);
         self.journal.begin_epoch(epoch);
         self.phase = Phase::Arming;
+        self.remove_leftovers(out);
         if self.planted.is(crate::sabotage::Sabotage::NoFence) && self.open.is_empty() {
             self.phase = Phase::Serving;
             return self.prepare_slot(out);
@@ -462,7 +463,7 @@ impl Engine {
         if let Err(error) = result.as_ref()
             && error.kind != DiskErrorKind::NotFound
         {
-            out.push(Effect::Notice(format!("removing a merged segment: {error}")));
+            out.push(Effect::Notice(format!("removing a segment that nobody needs: {error}")));
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Partition {
     pub(crate) manifest_busy: bool,
     /// Manifest files that exist, by slot.
     pub(crate) manifest_exists: [bool; 2],
+    /// Ordinals of files that recovery found useless, until they are removed.
+    pub(crate) leftovers: Vec<u64>,
 }
 
 impl Partition {
@@ -61,6 +63,7 @@ impl Partition {
             open_batch: None,
             manifest_busy: false,
             manifest_exists: [false; 2],
+            leftovers: Vec::new(),
         }
     }
 

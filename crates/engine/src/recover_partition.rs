@@ -1,45 +1,64 @@
-//! Loading one partition: its manifest, its segments' trailers and footers.
+//! Loading one partition: its manifests and every segment file that is there.
 //!
 //! One operation at a time per partition, many partitions side by side. Manifests are flushed before they
-//! are read: what is only in the device's cache must not be depended on. An index that cannot be read is
-//! rebuilt from the events; a manifest that cannot be read is replaced by the other generation and the
-//! segments that are there.
+//! are read: what is only in the device's cache must not be depended on. Nothing is removed and nothing is
+//! decided here about segments that no manifest names: `recover_settle` does, when the journal is known.
 
 use crate::disk::{DirId, DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, ListedFile};
-use crate::partition::SegmentFile;
+use crate::recover_segment::{LoadedSegment, SegmentLoad, SegmentStep, Wanted};
 use crate::refusal::Refusal;
 use bytes::Bytes;
-use commitlog::{
-    BLOCK_BYTES, Footer, FooterRebuild, FormatError, Manifest, ManifestChoice, ManifestSegment, SegmentMeta,
-    Trailer, choose_manifest, decode_footer, decode_segment_header, decode_trailer,
-};
+use commitlog::{BLOCK_BYTES, Manifest, ManifestChoice, ManifestSegment, choose_manifest};
 use std::collections::VecDeque;
-use types::{LogIndex, PartitionId};
+use types::PartitionId;
 
 /// What a partition's files amount to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct LoadedPartition {
+    pub(crate) id: PartitionId,
     pub(crate) manifest: Option<Manifest>,
+    pub(crate) trust: Trust,
     pub(crate) manifest_exists: [bool; 2],
-    /// By first index.
     pub(crate) segments: Vec<LoadedSegment>,
+    /// Segments that the manifest names and that are not there.
+    pub(crate) missing: Vec<ManifestSegment>,
+    /// Segments that no manifest names and of which nothing can be used.
+    pub(crate) useless: Vec<Useless>,
     pub(crate) notices: Vec<String>,
 }
 
-#[derive(Debug)]
-pub(crate) struct LoadedSegment {
-    pub(crate) file: SegmentFile,
-    pub(crate) footer: Footer,
-    /// The footer was rebuilt and must stay in memory.
-    pub(crate) rebuilt: bool,
-    /// A manifest names it.
-    named: bool,
+/// What the manifest that was chosen proves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// It is the newest: what it does not name is a leftover, or goes on where it ends.
+    Newest,
+    /// The newest may be lost: one checkpoint or merge may stand behind it.
+    Older,
+    /// There is none: the segments are all that is left, or none was ever finished.
+    Nothing,
+}
+
+/// A file that no manifest names and of which nothing can be used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Useless {
+    pub(crate) ordinal: u64,
+    pub(crate) len: u64,
+    pub(crate) why: UselessWhy,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UselessWhy {
+    /// A checkpoint or merge that was never finished.
+    Unfinished,
+    /// Nothing says what it is.
+    Unidentified,
+    /// The disk does not give its bytes.
+    Unreadable,
 }
 
 /// The loading of one partition.
 #[derive(Debug)]
 pub(crate) struct PartitionLoad {
-    pub(crate) id: PartitionId,
     directory_id: u128,
     flush_first: bool,
     stage: Stage,
@@ -47,19 +66,7 @@ pub(crate) struct PartitionLoad {
     listed: Vec<ListedFile>,
     manifests: [Bytes; 2],
     wanted: VecDeque<Wanted>,
-    /// No manifest can be read: a damaged segment is still the best there is.
-    keep_damaged: bool,
-    /// A manifest is missing: the output of a merge may be all that is left of its inputs.
-    keep_outputs: bool,
     loaded: LoadedPartition,
-}
-
-/// A segment to be loaded; `entry` when a manifest names it.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    ordinal: u64,
-    len: u64,
-    entry: Option<ManifestSegment>,
 }
 
 #[derive(Debug)]
@@ -68,19 +75,14 @@ enum Stage {
     MakeDir,
     Flush,
     ReadManifest(u8),
-    Clean,
-    FlushSegment(Wanted),
-    Trailer(Wanted),
-    Header(Wanted, FormatError),
-    Footer(Wanted, Trailer),
-    Rebuild(Wanted, Option<Trailer>, SegmentMeta, Box<FooterRebuild>),
-    Verify(Wanted, Trailer, Footer, Box<FooterRebuild>),
+    Segment(Box<SegmentLoad>),
+    Done,
 }
 
 /// What a load wants next.
 pub(crate) enum LoadStep {
     Disk(DiskOp),
-    Loaded(LoadedPartition),
+    Loaded(Box<LoadedPartition>),
     Refused(Refusal),
 }
 
@@ -88,7 +90,6 @@ impl PartitionLoad {
     /// A load, and its first operation.
     pub(crate) fn start(id: PartitionId, directory_id: u128, flush_first: bool) -> (PartitionLoad, DiskOp) {
         let load = PartitionLoad {
-            id,
             directory_id,
             flush_first,
             stage: Stage::List,
@@ -96,9 +97,7 @@ impl PartitionLoad {
             listed: Vec::new(),
             manifests: [Bytes::new(), Bytes::new()],
             wanted: VecDeque::new(),
-            keep_damaged: false,
-            keep_outputs: false,
-            loaded: LoadedPartition::default(),
+            loaded: LoadedPartition::empty(id),
         };
         (load, DiskOp::List { dir: DirId::Partition(id) })
     }
@@ -111,10 +110,10 @@ impl PartitionLoad {
             // It says nothing of the file: to go on would take sound data for damaged.
             return self.refuse_io("opening the files", *error);
         }
-        match std::mem::replace(&mut self.stage, Stage::Clean) {
+        match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::List => self.after_list(result),
             Stage::MakeDir => match result {
-                Ok(_) => LoadStep::Loaded(std::mem::take(&mut self.loaded)),
+                Ok(_) => self.finish(),
                 Err(error) => self.refuse_io("making the partition's folder", error),
             },
             Stage::Flush => match result {
@@ -122,24 +121,11 @@ impl PartitionLoad {
                 Err(error) => self.refuse_io("flushing the partition's files", error),
             },
             Stage::ReadManifest(slot) => self.after_manifest(slot, result),
-            Stage::Clean => self.after_clean(result),
-            Stage::FlushSegment(wanted) => match result {
-                Ok(_) => self.read_trailer(wanted),
-                Err(error) => self.refuse_io("flushing a segment", error),
-            },
-            Stage::Trailer(wanted) => self.after_trailer(wanted, result),
-            Stage::Header(wanted, error) => self.after_header(wanted, &error, result),
-            Stage::Footer(wanted, trailer) => self.after_footer(wanted, trailer, result),
-            Stage::Verify(wanted, trailer, footer, mut rebuild) => {
-                match result {
-                    Ok(DiskDone::Bytes(bytes)) => rebuild.handle_read(&bytes),
-                    _ => rebuild.handle_unreadable(),
-                }
-                self.verify(wanted, trailer, footer, rebuild)
+            Stage::Segment(mut load) => {
+                let step = load.handle_disk(result);
+                self.after_segment(load, step)
             }
-            Stage::Rebuild(wanted, trailer, meta, rebuild) => {
-                self.after_rebuild(wanted, trailer, meta, rebuild, result)
-            }
+            Stage::Done => unreachable!("nothing was asked for"),
         }
     }
 
@@ -152,7 +138,7 @@ impl PartitionLoad {
             Ok(_) => {}
             Err(error) if error.kind == DiskErrorKind::NotFound => {
                 self.stage = Stage::MakeDir;
-                return LoadStep::Disk(DiskOp::MakeDir { dir: DirId::Partition(self.id) });
+                return LoadStep::Disk(DiskOp::MakeDir { dir: DirId::Partition(self.loaded.id) });
             }
             Err(error) => return self.refuse_io("listing the partition's folder", error),
         }
@@ -160,7 +146,7 @@ impl PartitionLoad {
             let manifests = self.listed.iter().filter(|f| matches!(f.file, FileId::Manifest { .. }));
             self.todo = manifests.map(|found| DiskOp::Flush { file: found.file }).collect();
             if !self.listed.is_empty() {
-                self.todo.push_back(DiskOp::SyncDir { dir: DirId::Partition(self.id) });
+                self.todo.push_back(DiskOp::SyncDir { dir: DirId::Partition(self.loaded.id) });
             }
         }
         self.flush_or_read()
@@ -180,7 +166,7 @@ impl PartitionLoad {
         if slot == 2 {
             return self.choose();
         }
-        let file = FileId::Manifest { partition: self.id, slot };
+        let file = FileId::Manifest { partition: self.loaded.id, slot };
         let Some(found) = self.listed.iter().find(|found| found.file == file) else {
             return self.read_manifest(slot + 1);
         };
@@ -202,311 +188,128 @@ impl PartitionLoad {
         self.read_manifest(slot + 1)
     }
 
-    /// Decides which manifest holds, and which segments must be loaded or removed.
+    /// Decides which manifest holds, and which segments must be loaded.
     fn choose(&mut self) -> LoadStep {
-        let slots = [0_u8, 1].map(|slot| {
-            Manifest::read_slot(&self.manifests[usize::from(slot)], slot, self.directory_id, self.id)
-        });
-        let [slot0, slot1] = slots;
-        let choice = choose_manifest(slot0, slot1);
+        let id = self.loaded.id;
+        let [slot0, slot1] = [0_u8, 1]
+            .map(|slot| Manifest::read_slot(&self.manifests[usize::from(slot)], slot, self.directory_id, id));
+        let (manifest, trust) = self.judge_manifests(choose_manifest(slot0, slot1));
         let present: Vec<(u64, u64)> = self.listed.iter().filter_map(segment_of).collect();
-        let (manifest, sure) = match choice {
-            ManifestChoice::Newest(manifest) => (Some(manifest), true),
-            // No manifest was ever finished: what is there was never depended on, or all manifests are gone
-            // and the segments are all that is left. Taking them in is right in both cases.
-            ManifestChoice::Missing | ManifestChoice::TornAtBirth(_) => (None, false),
+        let named: &[ManifestSegment] = manifest.as_ref().map_or(&[], |manifest| &manifest.segments);
+        for entry in named {
+            match present.iter().find(|(found, _)| *found == entry.ordinal) {
+                // Ordinals are never used twice and a segment never changes, whichever manifest names it.
+                Some(&(ordinal, len)) if len == entry.len => {
+                    self.wanted.push_back(Wanted { ordinal, len, entry: Some(*entry) });
+                }
+                // An older manifest may name segments that a later merge has replaced.
+                None if trust == Trust::Older => self.loaded.missing.push(*entry),
+                found => {
+                    return LoadStep::Refused(segment_missing(id, entry, found.map(|(_, len)| *len)));
+                }
+            }
+        }
+        let unnamed = present.iter().filter(|(ordinal, _)| !named.iter().any(|e| e.ordinal == *ordinal));
+        self.wanted.extend(unnamed.map(|&(ordinal, len)| Wanted { ordinal, len, entry: None }));
+        (self.loaded.manifest, self.loaded.trust) = (manifest, trust);
+        self.load_next()
+    }
+
+    fn judge_manifests(&mut self, choice: ManifestChoice) -> (Option<Manifest>, Trust) {
+        match choice {
+            ManifestChoice::Newest(manifest) => (Some(manifest), Trust::Newest),
+            // No manifest was ever finished: what is there was never depended on, or all manifests are gone.
+            ManifestChoice::Missing | ManifestChoice::TornAtBirth(_) => (None, Trust::Nothing),
             ManifestChoice::Survivor { value, lost } => {
                 let why = lost.map_or_else(|| "it is gone".to_owned(), |error| error.to_string());
                 self.notice(format!("a manifest cannot be read ({why}); the other generation is used"));
-                (Some(value), false)
+                (Some(value), Trust::Older)
             }
             ManifestChoice::Damaged { slot0, slot1 } => {
                 let why = slot0.or(slot1).map_or_else(String::new, |error| error.to_string());
                 self.notice(format!("no manifest can be read ({why}); rebuilding it from the segments"));
-                self.keep_damaged = true;
-                (None, false)
+                (None, Trust::Nothing)
             }
-        };
-        let named: &[ManifestSegment] = manifest.as_ref().map_or(&[], |manifest| &manifest.segments);
-        for entry in named {
-            let (ordinal, len) = (entry.ordinal, entry.len);
-            match present.iter().find(|(found, _)| *found == ordinal) {
-                Some((_, found)) if *found == len || !sure => {
-                    self.wanted.push_back(Wanted { ordinal, len: *found, entry: Some(*entry) });
-                }
-                // An older manifest may name segments that a later merge has replaced.
-                None if !sure => {}
-                found => return self.refuse_segment(entry, found.map(|(_, len)| *len)),
-            }
-        }
-        // What no manifest names is a leftover, or what a manifest named that the disk has lost: its content
-        // tells, in `drop_leftovers`.
-        let unnamed = present.iter().filter(|(ordinal, _)| !named.iter().any(|e| e.ordinal == *ordinal));
-        self.wanted.extend(unnamed.map(|&(ordinal, len)| Wanted { ordinal, len, entry: None }));
-        self.keep_outputs = !sure;
-        self.loaded.manifest = manifest;
-        self.clean_or_load()
-    }
-
-    /// Removes leftovers of unfinished checkpoints and merges, then loads.
-    fn clean_or_load(&mut self) -> LoadStep {
-        match self.todo.pop_front() {
-            Some(work) => {
-                self.stage = Stage::Clean;
-                LoadStep::Disk(work)
-            }
-            None => self.load_next(),
-        }
-    }
-
-    fn after_clean(&mut self, result: DiskResult) -> LoadStep {
-        match result {
-            Ok(_) => self.clean_or_load(),
-            Err(error) if error.kind == DiskErrorKind::NotFound => self.clean_or_load(),
-            Err(error) => self.refuse_io("removing a leftover segment", error),
         }
     }
 
     fn load_next(&mut self) -> LoadStep {
         let Some(wanted) = self.wanted.pop_front() else { return self.finish() };
-        if wanted.entry.is_none() && self.flush_first {
-            // Nobody says that it was ever flushed.
-            let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-            self.stage = Stage::FlushSegment(wanted);
-            return LoadStep::Disk(DiskOp::Flush { file });
-        }
-        self.read_trailer(wanted)
+        let place = (self.loaded.id, self.directory_id);
+        let salvage = self.loaded.trust != Trust::Newest;
+        let (load, work) = SegmentLoad::start(place, wanted, salvage, self.flush_first);
+        self.stage = Stage::Segment(Box::new(load));
+        LoadStep::Disk(work)
     }
 
-    fn read_trailer(&mut self, wanted: Wanted) -> LoadStep {
-        let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-        let whole = wanted.len / BLOCK_BYTES as u64 * BLOCK_BYTES as u64;
-        let offset = whole.saturating_sub(BLOCK_BYTES as u64);
-        self.stage = Stage::Trailer(wanted);
-        LoadStep::Disk(DiskOp::Read { file, offset, len: BLOCK_BYTES })
-    }
-
-    fn after_trailer(&mut self, wanted: Wanted, result: DiskResult) -> LoadStep {
-        let decoded = match result {
-            Ok(DiskDone::Bytes(bytes)) => decode_trailer(&bytes, wanted.len),
-            _ => decode_trailer(&[], wanted.len),
+    fn after_segment(&mut self, load: Box<SegmentLoad>, step: SegmentStep) -> LoadStep {
+        let Wanted { ordinal, len, .. } = load.wanted;
+        let why = match step {
+            SegmentStep::Disk(work) => {
+                self.stage = Stage::Segment(load);
+                return LoadStep::Disk(work);
+            }
+            SegmentStep::Loaded(segment) => {
+                self.loaded.segments.push(*segment);
+                return self.load_next();
+            }
+            SegmentStep::NotFlushed(error) => return self.refuse_io("flushing a segment", error),
+            SegmentStep::Unfinished => UselessWhy::Unfinished,
+            SegmentStep::Unidentified => UselessWhy::Unidentified,
+            SegmentStep::Unreadable(error) => {
+                self.notice(format!("segment {ordinal}, which no manifest names, cannot be read: {error}"));
+                UselessWhy::Unreadable
+            }
         };
-        let placed = decoded.and_then(|trailer| {
-            trailer.meta.check_place(self.directory_id, self.id, wanted.ordinal).map(|()| trailer)
-        });
-        match placed {
-            Ok(trailer) => {
-                let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-                let len = usize::try_from(trailer.footer_len).unwrap_or(usize::MAX);
-                let offset = trailer.footer_offset;
-                self.stage = Stage::Footer(wanted, trailer);
-                LoadStep::Disk(DiskOp::Read { file, offset, len })
-            }
-            // A file that no manifest names and that has no end was never finished.
-            Err(_) if wanted.entry.is_none() => {
-                let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-                self.todo.push_back(DiskOp::Remove { file });
-                self.clean_or_load()
-            }
-            Err(error) => {
-                let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-                self.stage = Stage::Header(wanted, error);
-                LoadStep::Disk(DiskOp::Read { file, offset: 0, len: BLOCK_BYTES })
-            }
-        }
-    }
-
-    /// The trailer is bad: the header says what the segment is, and the index is rebuilt.
-    fn after_header(&mut self, wanted: Wanted, trailer_error: &FormatError, result: DiskResult) -> LoadStep {
-        let entry = wanted.entry.expect("only named segments come here");
-        let decoded = match result {
-            Ok(DiskDone::Bytes(bytes)) => decode_segment_header(&bytes).ok(),
-            _ => None,
-        };
-        let placed =
-            decoded.filter(|meta| meta.check_place(self.directory_id, self.id, wanted.ordinal).is_ok());
-        // The manifest knows as much as a bad header would have said.
-        let meta = placed.unwrap_or(SegmentMeta {
-            directory_id: self.directory_id,
-            partition: self.id,
-            ordinal: entry.ordinal,
-            first_index: entry.first_index,
-            last_index: entry.last_index,
-            term_first: types::Term(1),
-            term_last: types::Term(1),
-            replaces: None,
-        });
-        self.notice(format!("segment {}: {trailer_error}; its index is rebuilt", wanted.ordinal));
-        let rebuild = Box::new(FooterRebuild::new(meta, wanted.len, None));
-        self.rebuild(wanted, None, meta, rebuild)
-    }
-
-    fn after_footer(&mut self, wanted: Wanted, trailer: Trailer, result: DiskResult) -> LoadStep {
-        if let Ok(DiskDone::Bytes(bytes)) = &result
-            && let Ok(footer) = decode_footer(bytes, &trailer)
-        {
-            if wanted.entry.is_none() && !self.keep_damaged {
-                // Its end is on disk; whether all of it is, only reading it tells.
-                let rebuild = Box::new(FooterRebuild::new(trailer.meta, wanted.len, Some(&trailer)));
-                return self.verify(wanted, trailer, footer, rebuild);
-            }
-            let file = SegmentFile::new(trailer);
-            self.loaded.segments.push(LoadedSegment {
-                file,
-                footer,
-                rebuilt: false,
-                named: wanted.entry.is_some(),
-            });
-            return self.load_next();
-        }
-        if wanted.entry.is_none() && !self.keep_damaged {
-            let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-            self.notice(format!("segment {} was never finished and is removed", wanted.ordinal));
-            self.todo.push_back(DiskOp::Remove { file });
-            return self.clean_or_load();
-        }
-        self.notice(format!("the index of segment {} is damaged and was rebuilt", wanted.ordinal));
-        let rebuild = Box::new(FooterRebuild::new(trailer.meta, wanted.len, Some(&trailer)));
-        self.rebuild(wanted, Some(trailer), trailer.meta, rebuild)
-    }
-
-    /// Reads a segment that no manifest names from end to end. Its flush may never have happened: then the
-    /// journal still holds what it would hold, and it is removed unless it is whole.
-    fn verify(
-        &mut self,
-        wanted: Wanted,
-        trailer: Trailer,
-        footer: Footer,
-        rebuild: Box<FooterRebuild>,
-    ) -> LoadStep {
-        let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-        if let Some(range) = rebuild.wanted() {
-            self.stage = Stage::Verify(wanted, trailer, footer, rebuild);
-            return LoadStep::Disk(DiskOp::Read { file, offset: range.offset, len: range.len });
-        }
-        let (_, damaged) = rebuild.finish();
-        if damaged.is_empty() {
-            let file = SegmentFile::new(trailer);
-            self.loaded.segments.push(LoadedSegment { file, footer, rebuilt: false, named: false });
-            return self.load_next();
-        }
-        self.notice(format!("segment {} was never finished and is removed", wanted.ordinal));
-        self.todo.push_back(DiskOp::Remove { file });
-        self.clean_or_load()
-    }
-
-    fn rebuild(
-        &mut self,
-        wanted: Wanted,
-        trailer: Option<Trailer>,
-        meta: SegmentMeta,
-        rebuild: Box<FooterRebuild>,
-    ) -> LoadStep {
-        if let Some(range) = rebuild.wanted() {
-            let file = FileId::Segment { partition: self.id, ordinal: wanted.ordinal };
-            self.stage = Stage::Rebuild(wanted, trailer, meta, rebuild);
-            return LoadStep::Disk(DiskOp::Read { file, offset: range.offset, len: range.len });
-        }
-        let (footer, damaged) = rebuild.finish();
-        for range in &damaged {
-            let (offset, len) = (range.offset, range.len);
-            self.notice(format!("segment {}: {len} bytes at offset {offset} are damaged", wanted.ordinal));
-        }
-        let trailer = trailer.unwrap_or(Trailer {
-            meta,
-            footer_offset: wanted.len,
-            footer_len: 0,
-            footer_checksum: 0,
-            file_len: wanted.len,
-            checksum: wanted.entry.map_or(0, |entry| entry.checksum),
-        });
-        let mut file = SegmentFile::new(trailer);
-        file.damaged = true;
-        self.loaded.segments.push(LoadedSegment {
-            file,
-            footer,
-            rebuilt: true,
-            named: wanted.entry.is_some(),
-        });
+        self.loaded.useless.push(Useless { ordinal, len, why });
         self.load_next()
     }
 
-    fn after_rebuild(
-        &mut self,
-        wanted: Wanted,
-        trailer: Option<Trailer>,
-        meta: SegmentMeta,
-        mut rebuild: Box<FooterRebuild>,
-        result: DiskResult,
-    ) -> LoadStep {
-        match result {
-            Ok(DiskDone::Bytes(bytes)) => rebuild.handle_read(&bytes),
-            _ => rebuild.handle_unreadable(),
-        }
-        self.rebuild(wanted, trailer, meta, rebuild)
-    }
-
-    /// Keeps of the segments that no manifest names those that go on where the manifest ends: they hold
-    /// nothing but durable changes, whoever wrote them. The others are removed.
-    fn drop_leftovers(&mut self) {
-        let upto = self.loaded.manifest.as_ref().map_or(LogIndex::ZERO, |manifest| manifest.checkpoint_index);
-        let (mut kept, mut unnamed): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.loaded.segments).into_iter().partition(|segment| segment.named);
-        unnamed.sort_by_key(|segment| segment.file.trailer.meta.first_index);
-        let mut expected = upto.next();
-        for segment in unnamed {
-            let meta = segment.file.trailer.meta;
-            let is_output = meta.replaces.is_some();
-            if is_output && self.keep_outputs {
-                kept.push(segment);
-            } else if !is_output && meta.first_index == expected {
-                expected = meta.last_index.next();
-                self.notice(format!("segment {} is whole and goes on where the manifest ends", meta.ordinal));
-                kept.push(LoadedSegment { named: true, ..segment });
-            } else {
-                let file = FileId::Segment { partition: self.id, ordinal: meta.ordinal };
-                self.todo.push_back(DiskOp::Remove { file });
-            }
-        }
-        self.loaded.segments = kept;
-    }
-
     fn finish(&mut self) -> LoadStep {
-        if !self.keep_damaged && self.loaded.segments.iter().any(|segment| !segment.named) {
-            self.drop_leftovers();
-            self.loaded.segments.iter_mut().for_each(|segment| segment.named = true);
-            return self.clean_or_load();
-        }
-        let mut loaded = std::mem::take(&mut self.loaded);
-        drop_replaced(&mut loaded.segments);
-        loaded.segments.sort_by_key(|segment| segment.file.trailer.meta.first_index);
-        LoadStep::Loaded(loaded)
+        let empty = LoadedPartition::empty(self.loaded.id);
+        LoadStep::Loaded(Box::new(std::mem::replace(&mut self.loaded, empty)))
     }
 
     fn notice(&mut self, text: String) {
-        self.loaded.notices.push(format!("partition {}: {text}", self.id));
+        self.loaded.notices.push(format!("partition {}: {text}", self.loaded.id));
     }
 
     fn refuse_io(&self, doing: &str, error: crate::disk::DiskError) -> LoadStep {
         LoadStep::Refused(Refusal::new(
             "partition-io",
-            format!("{doing} of partition {}: {error}", self.id),
+            format!("{doing} of partition {}: {error}", self.loaded.id),
             "check the disk's health and the directory's permissions, then start again",
         ))
     }
+}
 
-    fn refuse_segment(&self, entry: &ManifestSegment, found_len: Option<u64>) -> LoadStep {
-        let file = FileId::Segment { partition: self.id, ordinal: entry.ordinal };
-        let message = match found_len {
-            None => format!("the manifest of partition {} names a segment that is not there", self.id),
-            Some(len) => {
-                format!("a segment of partition {} has {len} bytes, its manifest says {}", self.id, entry.len)
-            }
-        };
-        let next = "restore the file from a backup of this directory, or copy out what is good with \
-                    `millrace inspect --salvage`";
-        LoadStep::Refused(Refusal::new("segment-missing", message, next).at(file, found_len))
+impl LoadedPartition {
+    fn empty(id: PartitionId) -> LoadedPartition {
+        LoadedPartition {
+            id,
+            manifest: None,
+            trust: Trust::Nothing,
+            manifest_exists: [false; 2],
+            segments: Vec::new(),
+            missing: Vec::new(),
+            useless: Vec::new(),
+            notices: Vec::new(),
+        }
     }
+}
+
+/// A segment that a manifest names is gone, or is not as long as it was.
+pub(crate) fn segment_missing(id: PartitionId, entry: &ManifestSegment, found_len: Option<u64>) -> Refusal {
+    let file = FileId::Segment { partition: id, ordinal: entry.ordinal };
+    let message = match found_len {
+        None => format!("the manifest of partition {id} names a segment that is not there"),
+        Some(len) => {
+            format!("a segment of partition {id} has {len} bytes, its manifest says {}", entry.len)
+        }
+    };
+    let next = "restore the file from a backup of this directory, or copy out what is good with \
+                `millrace inspect --salvage`";
+    Refusal::new("segment-missing", message, next).at(file, found_len)
 }
 
 fn segment_of(found: &ListedFile) -> Option<(u64, u64)> {
@@ -514,21 +317,4 @@ fn segment_of(found: &ListedFile) -> Option<(u64, u64)> {
         FileId::Segment { ordinal, .. } => Some((ordinal, found.len)),
         _ => None,
     }
-}
-
-/// Drops segments whose index range lies inside that of a merge's output.
-fn drop_replaced(segments: &mut Vec<LoadedSegment>) {
-    let outputs: Vec<SegmentMeta> = segments
-        .iter()
-        .map(|segment| segment.file.trailer.meta)
-        .filter(|meta| meta.replaces.is_some())
-        .collect();
-    segments.retain(|segment| {
-        let meta = segment.file.trailer.meta;
-        !outputs.iter().any(|output| {
-            output.ordinal > meta.ordinal
-                && output.first_index <= meta.first_index
-                && meta.last_index <= output.last_index
-        })
-    });
 }

@@ -11,6 +11,7 @@ use crate::machine::{Engine, Phase};
 use crate::plan::{ShardPlan, ShardReport};
 use crate::recover_journal::{JournalLoad, JournalStep, LoadedFile};
 use crate::recover_partition::{LoadStep, LoadedPartition, PartitionLoad};
+use crate::recover_settle::{JournalCover, settle};
 use crate::refusal::Refusal;
 use crate::sabotage::Sabotage;
 use commitlog::{FileScan, JournalMark, JournalRefusal, Place, Rules, Verdict, judge};
@@ -111,7 +112,7 @@ impl Recovery {
                     LoadStep::Disk(work) => self.ask(loader, work, out),
                     LoadStep::Loaded(loaded) => {
                         self.partitions.remove(&at);
-                        self.partitions_loaded.insert(at, loaded);
+                        self.partitions_loaded.insert(at, *loaded);
                     }
                     LoadStep::Refused(refusal) => self.refuse(refusal),
                 }
@@ -270,41 +271,51 @@ impl Recovery {
         self.prepare_or_report(out);
     }
 
-    /// Judges, loads the segments' streams, replays.
+    /// Judges the journals, takes over the segments' streams, replays.
     fn rebuild(&mut self, now: Timestamp) -> Result<Engine, Refusal> {
         let mut engine = Engine::new(&self.plan, self.limits.clone());
-        for (at, loaded) in std::mem::take(&mut self.partitions_loaded) {
-            engine.restore_partition(at, loaded, &mut self.notices);
-        }
         let own = self.plan.shard.0;
-        let own_files = self.journals_loaded.remove(&own).unwrap_or_default();
-        let own_scans = self.scan(&own_files);
-        if self.plan.layout_changed() {
-            for shard in 0..self.plan.shards_before {
-                let files = if shard == own {
-                    None
-                } else {
-                    Some(self.journals_loaded.remove(&shard).unwrap_or_default())
-                };
-                let scans = files.as_ref().map(|files| self.scan(files));
-                let files = files.as_ref().unwrap_or(&own_files);
-                let verdict = self.judge(shard, files, scans.as_ref().unwrap_or(&own_scans))?;
-                self.replay(now, &mut engine, &verdict, files)?;
+        let scans: BTreeMap<u16, Scans> =
+            self.journals_loaded.iter().map(|(&shard, files)| (shard, self.scan(files))).collect();
+        let shards = if self.plan.layout_changed() { 0..self.plan.shards_before } else { own..own + 1 };
+        let mut verdicts = Vec::new();
+        for shard in shards {
+            let files = self.journals_loaded.get(&shard).map_or(&[][..], Vec::as_slice);
+            let scans = scans.get(&shard).map_or(&[][..], Vec::as_slice);
+            verdicts.push(self.judge(shard, files, scans)?);
+        }
+        self.restore_partitions(&mut engine, &JournalCover::of(verdicts.iter()))?;
+        for verdict in &verdicts {
+            self.replay(now, &mut engine, verdict)?;
+        }
+        let own_scans = scans.get(&own).map_or(&[][..], Vec::as_slice);
+        let lengths = lengths(self.journals_loaded.get(&own).map_or(&[], Vec::as_slice));
+        match verdicts.as_slice() {
+            [verdict] if !self.plan.layout_changed() => {
+                let files: Vec<(u64, Option<u64>)> =
+                    lengths.iter().map(|&(slot, len)| (len, last_group(own_scans, slot))).collect();
+                engine.journal.restore(&verdict.tail, verdict.replay_from, &files);
             }
-            engine.journal_of_new_layout(&own_scans, &lengths(&own_files));
-        } else {
-            let verdict = self.judge(own, &own_files, &own_scans)?;
-            self.replay(now, &mut engine, &verdict, &own_files)?;
-            let last = |slot: u16| last_group(&own_scans, slot);
-            let files: Vec<(u64, Option<u64>)> =
-                lengths(&own_files).iter().map(|&(slot, len)| (len, last(slot))).collect();
-            engine.journal.restore(&verdict.tail, verdict.replay_from, &files);
+            _ => engine.journal_of_new_layout(own_scans, &lengths),
         }
         engine.finish_replay();
         Ok(engine)
     }
 
-    fn scan(&self, files: &[LoadedFile]) -> Vec<(u16, FileScan)> {
+    /// Decides about the segments and takes over those that are used.
+    fn restore_partitions(&mut self, engine: &mut Engine, journal: &JournalCover) -> Result<(), Refusal> {
+        for (at, mut loaded) in std::mem::take(&mut self.partitions_loaded) {
+            let mut settled = settle(&mut loaded, journal)?;
+            self.notices.append(&mut settled.notices);
+            if let (true, Some(text)) = (self.plan.strict, settled.damage.first()) {
+                return Err(damage_refusal("segment-damaged", text.clone()));
+            }
+            engine.restore_partition(at, &loaded, settled);
+        }
+        Ok(())
+    }
+
+    fn scan(&self, files: &[LoadedFile]) -> Scans {
         files.iter().map(|loaded| (loaded.file.slot, loaded.file.scan(self.plan.directory_id))).collect()
     }
 
@@ -385,6 +396,9 @@ impl Recovery {
     }
 }
 
+/// What was found in the files of one journal, by slot.
+type Scans = Vec<(u16, FileScan)>;
+
 /// Length of each file by slot, up to the first hole: the ring is dense, and what lies behind a hole is
 /// from a preparation that a crash cut short.
 fn lengths(files: &[LoadedFile]) -> Vec<(u16, u64)> {
@@ -396,6 +410,12 @@ fn lengths(files: &[LoadedFile]) -> Vec<(u16, u64)> {
 pub(crate) fn last_group(scans: &[(u16, FileScan)], slot: u16) -> Option<u64> {
     let scan = &scans.iter().find(|(found, _)| *found == slot)?.1;
     scan.groups.iter().map(|group| group.header.number).max()
+}
+
+/// What `--strict` says of damage in acknowledged data.
+pub(crate) fn damage_refusal(code: &'static str, text: String) -> Refusal {
+    let next = "start without --strict to serve the rest (readers are told the gap), or restore a backup";
+    Refusal::new(code, text, next)
 }
 
 fn journal_refusal(shard: ShardId, refusal: &JournalRefusal) -> Refusal {

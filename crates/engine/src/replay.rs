@@ -4,11 +4,13 @@
 
 use crate::command::Effect;
 use crate::commit::Change;
+use crate::disk::{DiskOp, FileId, Urgency};
 use crate::idempotency::KeyUse;
-use crate::machine::{Engine, Phase};
-use crate::recover_journal::LoadedFile;
-use crate::recover_partition::{LoadedPartition, LoadedSegment};
-use crate::recovery::{Recovery, last_group, sealed};
+use crate::machine::{Engine, OpPurpose, Phase};
+use crate::recover_partition::LoadedPartition;
+use crate::recover_segment::LoadedSegment;
+use crate::recover_settle::Settled;
+use crate::recovery::{Recovery, damage_refusal, last_group, sealed};
 use crate::refusal::Refusal;
 use crate::stream::{SegmentList, StreamSlot};
 use commitlog::{Batch, BatchBody, FileScan, FooterStream, JournalTail, LostGroups, PartitionGap, Verdict};
@@ -18,13 +20,7 @@ use types::{Epoch, LogIndex, PartitionId, SeqNum, Timestamp};
 
 impl Engine {
     /// Takes over a partition's manifest and segments.
-    pub(crate) fn restore_partition(
-        &mut self,
-        at: usize,
-        loaded: LoadedPartition,
-        notices: &mut Vec<String>,
-    ) {
-        notices.extend(loaded.notices);
+    pub(crate) fn restore_partition(&mut self, at: usize, loaded: &LoadedPartition, settled: Settled) {
         let entry = &mut self.partitions[at];
         entry.manifest_exists = loaded.manifest_exists;
         if let Some(manifest) = &loaded.manifest {
@@ -33,7 +29,12 @@ impl Engine {
             entry.checkpointed = manifest.checkpoint_index;
             entry.gaps.clone_from(&manifest.gaps);
         }
-        for segment in loaded.segments {
+        entry.next_ordinal = entry.next_ordinal.max(settled.ordinal_next);
+        let unknown: Vec<PartitionGap> =
+            settled.gaps.into_iter().filter(|gap| !entry.gaps.contains(gap)).collect();
+        entry.gaps.extend(unknown);
+        entry.leftovers = settled.leftovers;
+        for segment in settled.segments {
             self.restore_segment(at, segment);
         }
         let entry = &mut self.partitions[at];
@@ -41,11 +42,28 @@ impl Engine {
         (entry.appended, entry.durable, entry.applied) = (upto, upto, upto);
     }
 
+    /// Removes the files that recovery found to be leftovers.
+    pub(crate) fn remove_leftovers(&mut self, out: &mut Vec<Effect>) {
+        let leftovers = |partition: &mut crate::partition::Partition| {
+            let id = partition.id;
+            let ordinals = std::mem::take(&mut partition.leftovers).into_iter();
+            ordinals.map(move |ordinal| FileId::Segment { partition: id, ordinal })
+        };
+        let files: Vec<FileId> = self.partitions.iter_mut().flat_map(leftovers).collect();
+        for file in files {
+            self.disk(OpPurpose::Remove, Urgency::Background, DiskOp::Remove { file }, out);
+        }
+    }
+
     fn restore_segment(&mut self, at: usize, segment: LoadedSegment) {
-        let LoadedSegment { file, footer, rebuilt, .. } = segment;
+        let LoadedSegment { file, mut footer, rebuilt, incomplete, .. } = segment;
         let ordinal = file.ordinal;
+        if incomplete {
+            // A gap says that events of any stream may be missing here: none of them ends behind it.
+            let before = LogIndex(file.trailer.meta.first_index.0.saturating_sub(1));
+            footer.streams.iter_mut().for_each(|stream| stream.state.last_index = before);
+        }
         let entry = &mut self.partitions[at];
-        entry.next_ordinal = entry.next_ordinal.max(ordinal + 1);
         entry.checkpointed = entry.checkpointed.max(file.trailer.meta.last_index);
         let footer_bytes = usize::try_from(file.trailer.footer_len).unwrap_or(usize::MAX);
         entry.segments.push(file);
@@ -260,7 +278,6 @@ impl Recovery {
         now: Timestamp,
         engine: &mut Engine,
         verdict: &Verdict,
-        _files: &[LoadedFile],
     ) -> Result<(), Refusal> {
         self.tell_findings(verdict)?;
         let lost = !verdict.lost.is_empty();
@@ -298,11 +315,7 @@ impl Recovery {
         for lost in &verdict.lost {
             let text = lost_text(lost);
             if self.plan.strict {
-                return Err(Refusal::new(
-                    "journal-damaged",
-                    text,
-                    "start without --strict to serve the rest (readers are told the gap), or restore a backup",
-                ));
+                return Err(damage_refusal("journal-damaged", text));
             }
             self.notices.push(format!("shard {}: {text}", self.plan.shard));
         }

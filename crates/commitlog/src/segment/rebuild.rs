@@ -43,6 +43,8 @@ pub struct FooterRebuild {
     at: u64,
     /// Where the chunks end, as far as is known.
     end: u64,
+    /// See [`Self::knows_the_end`].
+    end_is_known: bool,
     /// Bytes without which the scan cannot go on: a block, or a whole chunk once its header was seen.
     need: usize,
     /// Whether to read more than that; not after the disk refused a longer read.
@@ -60,6 +62,7 @@ impl FooterRebuild {
             meta,
             at: BLOCK_BYTES as u64,
             end: trailer.map_or(whole_blocks, |trailer| trailer.footer_offset.min(whole_blocks)),
+            end_is_known: trailer.is_some_and(|trailer| trailer.footer_offset <= whole_blocks),
             need: BLOCK_BYTES,
             read_ahead: true,
             streams: BTreeMap::new(),
@@ -101,6 +104,12 @@ impl FooterRebuild {
         self.need = BLOCK_BYTES;
     }
 
+    /// Whether the end of the chunks is known: the trailer said where it is, or the footer stands there. If
+    /// not, the file was cut, and what came after nobody knows.
+    pub fn knows_the_end(&self) -> bool {
+        self.end_is_known
+    }
+
     /// What to read next; `None` when the scan is done.
     pub fn wanted(&self) -> Option<ReadRange> {
         let left = self.end.checked_sub(self.at).filter(|&left| left > 0)?;
@@ -137,7 +146,7 @@ impl FooterRebuild {
         let address = self.meta.chunk_address(self.at);
         let Ok(header) = decode_chunk_header(rest, &address) else {
             if is_footer_start(rest, &self.meta, self.at) {
-                self.end = self.at;
+                (self.end, self.end_is_known) = (self.at, true);
                 return None;
             }
             self.set_damaged(BLOCK_BYTES as u64);

@@ -112,6 +112,8 @@ pub(crate) struct Rig {
     pub(crate) boot: Boot,
     pub(crate) now: Timestamp,
     pub(crate) limits: Limits,
+    /// The next life is started with `--strict`.
+    pub(crate) strict: bool,
     pub(crate) notices: Vec<String>,
     pub(crate) deliveries: Vec<Delivery>,
     /// The engine stopped itself.
@@ -129,14 +131,15 @@ impl Rig {
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Rig {
-        Rig::open(Disk::default(), limits, Timestamp(1_000)).expect("a fresh directory opens")
+        Rig::open(Disk::default(), limits, Timestamp(1_000), false).expect("a fresh directory opens")
     }
 
     /// Opens a directory as a new life.
-    pub(crate) fn open(mut disk: Disk, limits: Limits, now: Timestamp) -> Result<Rig, Refusal> {
+    pub(crate) fn open(mut disk: Disk, limits: Limits, now: Timestamp, strict: bool) -> Result<Rig, Refusal> {
         let mut notices = Vec::new();
         let (mut boot, plans) = start_boot(&mut disk, 1, now)?;
-        let plan = plans.into_iter().next().expect("one shard");
+        let mut plan = plans.into_iter().next().expect("one shard");
+        plan.strict = strict;
         let mut recovery = Recovery::new(plan, limits.clone());
         let mut out = Vec::new();
         recovery.handle_start(&mut out);
@@ -155,6 +158,7 @@ impl Rig {
             boot,
             now,
             limits,
+            strict,
             notices,
             deliveries: Vec::new(),
             fatal: None,
@@ -171,7 +175,7 @@ impl Rig {
     }
 
     pub(crate) fn try_crash(self) -> Result<Rig, Refusal> {
-        Rig::open(self.disk, self.limits, self.now)
+        Rig::open(self.disk, self.limits, self.now, self.strict)
     }
 
     /// A clean stop, and a new life.
