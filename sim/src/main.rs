@@ -1,4 +1,4 @@
-//! The command line of the sim: `cargo run --release -p sim -- crash --points 200000`.
+//! The command line of the sim: `cargo run --profile sim -p sim -- crash --points 200000`.
 //!
 //! Prints `SEED=…` for whatever it runs, a progress line now and then, one summary line at the end; exits
 //! with 1 when a law was broken and 2 when the command line is wrong. `--seed X` alone replays one crash
@@ -10,6 +10,7 @@ use sim::disk::OpFault;
 use sim::scenario::{Broken, Outcome, Tally, crash, determinism, exhaustive, fail_nth, rot, sabotage};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 const USAGE: &str = "\
 sim --seed X [--kind crash|rot|nth --fault io|nospace|files|short --nth N]   replay one run with its trace
 sim crash [--points 200000] [--seed S]       random crashes until so many were lived through
-sim exhaustive [--letters 3]                 every small workload, every crash point, every subset
+sim exhaustive [--letters 4]                 every small workload, every crash point, every subset
 sim fail-nth [--scenarios 30] [--seed S]     operation N fails, for every N
 sim rot [--cases 20000] [--seed S]           damage in every kind of file
 sim sabotage [--seconds 30] [--only NAME]    every rule left out is noticed
@@ -93,7 +94,7 @@ fn run(words: &Words) -> Result<bool, String> {
             let goal = words.number("cases", 20_000)?;
             Ok(many("rot", seed, jobs, goal, |seed| rot::run(seed, engine::Sabotage::None, false)))
         }
-        "exhaustive" => Ok(all_words(words.number("letters", 3)? as usize, jobs)),
+        "exhaustive" => Ok(all_words(words.number("letters", 4)? as usize, jobs)),
         "fail-nth" => Ok(all_faults(seed, words.number("scenarios", 30)?, jobs)),
         "sabotage" => Ok(all_sabotage(words, words.number("seconds", 30)?)),
         "determinism" => Ok(twice(seed, words.number("seeds", 100)?)),
@@ -170,12 +171,14 @@ fn on_threads(
             if failed.load(Ordering::Relaxed) >= failures_max || !more(number) {
                 return total;
             }
-            match work(number) {
-                Ok(tally) => total += tally,
-                Err((case, broken)) => {
+            match catch_unwind(AssertUnwindSafe(|| work(number))) {
+                Ok(Ok(tally)) => total += tally,
+                Ok(Err((case, broken))) => {
                     failed.fetch_add(1, Ordering::Relaxed);
                     println!("BROKEN {kind} {case}: {}", broken.violation);
                 }
+                // The hook has said what and where.
+                Err(_) => drop(failed.fetch_add(1, Ordering::Relaxed)),
             }
             if said.elapsed() > Duration::from_secs(5) {
                 said = Instant::now();
@@ -187,7 +190,7 @@ fn on_threads(
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..jobs).map(|_| scope.spawn(thread)).collect();
         for thread in threads {
-            total += thread.join().unwrap_or_default();
+            total += thread.join().expect("what panics is caught inside the thread");
         }
     });
     let sound = failed.load(Ordering::Relaxed) == 0;
@@ -243,7 +246,7 @@ fn all_sabotage(words: &Words, seconds: u64) -> bool {
         let mut seed = 1;
         while found.is_none() && started.elapsed() < Duration::from_secs(seconds) {
             // A sabotaged engine may also trip over one of its own assertions, where a sound one does not.
-            let tried = std::panic::catch_unwind(|| sabotage::try_seed(sabotage, seed));
+            let tried = catch_unwind(|| sabotage::try_seed(sabotage, seed));
             found = match tried {
                 Ok(found) => found.map(|(by, broken)| format!("{by}: {}", broken.violation)),
                 Err(_) => sabotage::is_sound(seed).then(|| "an assertion of the engine".to_owned()),

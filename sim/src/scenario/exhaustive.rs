@@ -46,10 +46,12 @@ pub const ALPHABET: [Letter; 7] = [
     Letter::Restart,
 ];
 
-/// All words of up to `letters_max` letters that begin with an append.
+/// All words of up to `letters_max` letters, but for those that begin with a letter that changes nothing:
+/// where there is no event, deletion, trim and silence leave no byte, and the rest is a shorter word.
 pub fn words(letters_max: usize) -> Vec<Vec<Letter>> {
     let mut all = Vec::new();
-    let mut longest: Vec<Vec<Letter>> = vec![vec![Letter::Append], vec![Letter::Many]];
+    let first = [Letter::Append, Letter::Other, Letter::Many, Letter::Restart];
+    let mut longest: Vec<Vec<Letter>> = first.map(|letter| vec![letter]).to_vec();
     for _ in 0..letters_max {
         all.extend(longest.iter().cloned());
         let longer = |word: &Vec<Letter>| {
@@ -69,7 +71,7 @@ pub enum Base {
     NearlyFull,
 }
 
-/// One workload from one base. `depth` 1 stops after one death, 2 lets the recovery die too.
+/// One workload from one base.
 ///
 /// # Errors
 /// The first law that is broken.
