@@ -6,6 +6,7 @@
 //! is a torn tail and is *cut*. Each step matches exactly one row of [`Row`].
 
 use crate::batch::Batch;
+use crate::group::GroupKind;
 use crate::scan::{FileScan, FoundGroup, Place};
 use std::fmt;
 use types::ServerEpoch;
@@ -51,7 +52,7 @@ pub struct LostGroups {
     pub at: Option<(u16, u64)>,
 }
 
-/// Where an un-acknowledged tail was cut off.
+/// Where the journal ends although something that is no sound group of it follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
     /// The number that was cut.
@@ -60,6 +61,9 @@ pub struct Cut {
     pub slot: u16,
     /// Byte offset.
     pub offset: u64,
+    /// Its header is there, so a write was torn. Otherwise it may as well be what an earlier use of the file
+    /// has left.
+    pub has_header: bool,
 }
 
 /// A sound group that must be replayed.
@@ -300,6 +304,8 @@ struct Walk {
     records_before: u64,
     records_known: bool,
     position: Option<(u16, u64, u64)>,
+    /// The last group is a seal: nothing was written after it.
+    sealed: bool,
     accepted: Vec<AcceptedGroup>,
     lost: Vec<LostGroups>,
     cut: Option<Cut>,
@@ -321,6 +327,7 @@ impl Walk {
             records_before: before.map_or(0, |group| records(group)),
             records_known: before.is_some() || evidence.replay_from == 1,
             position: before.map(|group| (group.slot, group.header.generation, group.end())),
+            sealed: before.is_some_and(|group| group.header.kind == GroupKind::Seal),
             accepted: Vec::new(),
             lost: Vec::new(),
             cut: None,
@@ -402,6 +409,7 @@ impl Walk {
     fn pass(&mut self, group: &FoundGroup) {
         self.previous = Some(group.checksum);
         self.epoch = group.header.epoch;
+        self.sealed = group.header.kind == GroupKind::Seal;
         self.position = Some((group.slot, group.header.generation, group.end()));
         self.records_before = group.header.records_before + u64::from(group.header.record_count);
         self.records_known = true;
@@ -461,10 +469,12 @@ impl Walk {
     }
 
     fn end(&mut self, candidate: Option<&FoundGroup>, here: Option<Place>) {
-        let torn = candidate.is_some() || matches!(here, Some(Place::Garbage | Place::Unreadable));
+        let is_old = self.sealed && here == Some(Place::Garbage);
+        let torn = candidate.is_some() || (matches!(here, Some(Place::Garbage | Place::Unreadable)) && !is_old);
         if let (true, Some((slot, _, offset))) = (torn, self.position) {
             let at = candidate.map_or((slot, offset), |group| (group.slot, group.header.offset));
-            self.cut = Some(Cut { number: self.next, slot: at.0, offset: at.1 });
+            let has_header = candidate.is_some();
+            self.cut = Some(Cut { number: self.next, slot: at.0, offset: at.1, has_header });
         }
     }
 

@@ -13,7 +13,7 @@ use crate::recover_settle::Settled;
 use crate::recovery::{Recovery, damage_refusal, last_group, sealed};
 use crate::refusal::Refusal;
 use crate::stream::{SegmentList, StreamSlot};
-use commitlog::{Batch, BatchBody, FileScan, FooterStream, JournalTail, LostGroups, PartitionGap, Verdict};
+use commitlog::{Batch, BatchBody, Cut, FileScan, FooterStream, JournalTail, LostGroups, PartitionGap, Verdict};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use types::{Epoch, LogIndex, PartitionId, SeqNum, Timestamp};
@@ -307,20 +307,30 @@ impl Recovery {
 
     fn tell_findings(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         if let Some(cut) = verdict.cut {
-            self.notices.push(format!(
-                "shard {}: an un-acknowledged tail was cut: group {} in journal file {:03}.jnl at offset {}",
-                self.plan.shard, cut.number, cut.slot, cut.offset
-            ));
+            self.notices.push(cut_text(cut));
         }
         for lost in &verdict.lost {
             let text = lost_text(lost);
             if self.plan.strict {
                 return Err(damage_refusal("journal-damaged", text));
             }
-            self.notices.push(format!("shard {}: {text}", self.plan.shard));
+            self.notices.push(text);
         }
         Ok(())
     }
+}
+
+fn cut_text(cut: Cut) -> String {
+    let Cut { number, slot, offset, has_header } = cut;
+    if has_header {
+        return format!(
+            "an un-acknowledged tail was cut: group {number} in journal file {slot:03}.jnl at offset {offset}"
+        );
+    }
+    format!(
+        "the journal ends before group {number}: at offset {offset} of {slot:03}.jnl stands what an earlier \
+         use of the file has left, or a write that was never finished"
+    )
 }
 
 fn lost_text(lost: &LostGroups) -> String {

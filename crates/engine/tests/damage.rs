@@ -5,8 +5,8 @@
 
 mod rig;
 
-use engine::{FileId, GapCause, ReadFrom, Reply};
-use rig::{Rig, key, run_boot, run_recovery, small_limits, start_boot};
+use engine::{Command, FileId, GapCause, ReadFrom, Reply};
+use rig::{Rig, append, key, run_boot, run_recovery, small_limits, start_boot};
 use std::collections::BTreeMap;
 use types::{PartitionId, SeqNum, ShardId, Timestamp};
 
@@ -366,4 +366,28 @@ fn describing_a_stream_tells_its_ends() {
     assert_eq!((found.first, found.last), (SeqNum(1), SeqNum(4)));
     let absent = rig.ask(|to| engine::Command::Describe { to, stream: key("absent") });
     assert_eq!(absent, Reply::Described(None));
+}
+
+#[test]
+fn what_an_earlier_use_of_a_journal_file_has_left_is_no_torn_tail() {
+    let mut rig = Rig::new();
+    let mut is_block_of_another_use_met = false;
+    for life in 0..6 {
+        // Groups of one to three blocks, so that they begin elsewhere when the file is used again.
+        for n in 0..40 {
+            let payload = format!("\"{life}-{n}-{}\"", "x".repeat(900));
+            for _ in 0..=n % 9 {
+                let to = rig.to();
+                rig.hand_in(Command::Append(append(to, "s", &[&payload])));
+            }
+            rig.settle();
+        }
+        rig = rig.restart();
+        assert!(rig.notices.is_empty(), "after a clean stop there is nothing to say: {:?}", rig.notices);
+        rig.append("s", "\"killed\"");
+        rig = rig.crash();
+        assert!(!rig.notices.iter().any(|notice| notice.contains("was cut")), "{:?}", rig.notices);
+        is_block_of_another_use_met |= rig.notices.iter().any(|notice| notice.contains("earlier use"));
+    }
+    assert!(is_block_of_another_use_met, "the test reaches what it is about");
 }

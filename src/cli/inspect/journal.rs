@@ -9,7 +9,7 @@ use super::report::{Damage, Report};
 use super::salvage::Salvage;
 use bytes::BytesMut;
 use commitlog::{
-    BLOCK_BYTES, Batch, BatchBody, EpochMark, FileScan, FoundGroup, JournalFile, JournalMark, LostGroups,
+    BLOCK_BYTES, Batch, BatchBody, Cut, EpochMark, FileScan, FoundGroup, JournalFile, JournalMark, LostGroups,
     Place, Rules, Verdict, judge, survey_body,
 };
 use engine::FileId;
@@ -183,8 +183,15 @@ fn tell_verdict(
     }
     if let Some(cut) = verdict.cut {
         let file = FileId::Journal { shard, slot: cut.slot };
-        let text =
-            format!("group {} at offset {} is cut off: it was never acknowledged", cut.number, cut.offset);
+        let Cut { number, offset, .. } = cut;
+        let text = if cut.has_header {
+            format!("group {number} at offset {offset} is cut off: it was never acknowledged")
+        } else {
+            format!(
+                "the journal ends at offset {offset}, before group {number}: what follows is older content, \
+                 or a write that was never finished"
+            )
+        };
         report.note(file, &text)?;
     }
     Ok(())
