@@ -470,7 +470,8 @@ impl Walk {
 
     fn end(&mut self, candidate: Option<&FoundGroup>, here: Option<Place>) {
         let is_old = self.sealed && here == Some(Place::Garbage);
-        let torn = candidate.is_some() || (matches!(here, Some(Place::Garbage | Place::Unreadable)) && !is_old);
+        let torn =
+            candidate.is_some() || (matches!(here, Some(Place::Garbage | Place::Unreadable)) && !is_old);
         if let (true, Some((slot, _, offset))) = (torn, self.position) {
             let at = candidate.map_or((slot, offset), |group| (group.slot, group.header.offset));
             let has_header = candidate.is_some();
