@@ -165,10 +165,10 @@ impl Broker {
         self.link.ask(shard, command).await
     }
 
-    /// Tells the shard how much of the stream to keep in memory, where its settings say so. Sent with each
-    /// append because a shard forgets it with an idle stream.
+    /// Tells the shard how much of the stream to keep in memory, where settings say or said so. Sent with each
+    /// append: a tail changes only when events that were appended are checkpointed.
     fn send_tail(&self, shard: ShardId, stream: &StreamKey) {
-        if let Some((events, bytes)) = self.tail_override(stream) {
+        if let Some((events, bytes)) = self.tail_of(stream) {
             let stream = stream.clone();
             self.link.submit(shard, Command::SetTail { stream, events, bytes });
         }

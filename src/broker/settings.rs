@@ -186,9 +186,16 @@ impl SettingsTable {
         self.own(&Scope::Stream(stream.clone())).over(bucket)
     }
 
-    /// What the server's configuration says.
-    pub(super) fn system(&self) -> Effective {
-        self.system
+    /// Events and bytes of a stream to keep in memory, where they were ever set for it or its bucket: also
+    /// when that was taken back, since a shard may still hold what was said before.
+    pub(super) fn tail_of(&self, stream: &StreamKey) -> Option<(u32, u32)> {
+        let is_set = |scope| self.set.contains_key(&scope);
+        let was_ever_set = !self.set.is_empty()
+            && (is_set(Scope::Bucket(stream.bucket.clone())) || is_set(Scope::Stream(stream.clone())));
+        was_ever_set.then(|| {
+            let effective = self.effective_of(stream);
+            (effective.tail_events, effective.tail_bytes)
+        })
     }
 
     /// The streams that have settings of their own.
@@ -249,17 +256,33 @@ mod tests {
         let of_bucket = Scope::Bucket(stream.bucket.clone());
         let of_stream = Scope::Stream(stream.clone());
         let version = |seq| (Epoch(1), SeqNum(seq));
-        assert_eq!(table.effective_of(&stream), table.system());
+        assert_eq!(table.effective_of(&stream), table.system);
         let allowed = Settings { ack: Some(MemoryAck::Allowed), tail_events: Some(5), tail_bytes: None };
         table.apply(of_bucket.clone(), version(1), allowed);
         assert_eq!(table.effective_of(&stream).ack, MemoryAck::Allowed);
         table.apply(of_stream, version(1), Settings { tail_events: Some(9), ..Settings::default() });
         let effective = table.effective_of(&stream);
         assert_eq!((effective.ack, effective.tail_events), (MemoryAck::Allowed, 9));
-        assert_eq!(effective.tail_bytes, table.system().tail_bytes);
+        assert_eq!(effective.tail_bytes, table.system.tail_bytes);
         assert_eq!(table.effective(&of_bucket).tail_events, 5);
         table.apply(of_bucket.clone(), version(2), Settings::default());
         assert_eq!(table.effective_of(&stream).ack, MemoryAck::Refused);
+    }
+
+    #[test]
+    fn a_tail_that_was_taken_back_is_told_as_well() {
+        let mut table = SettingsTable::new(&Limits::default());
+        let stream = StreamKey::parse("b", "s").expect("a valid name");
+        let (scope, version) = (Scope::Bucket(stream.bucket.clone()), |seq| (Epoch(1), SeqNum(seq)));
+        assert_eq!(table.tail_of(&stream), None, "a shard knows the system's");
+        let few = Settings { tail_events: Some(5), ..Settings::default() };
+        table.apply(scope.clone(), version(1), few);
+        let bytes = table.system.tail_bytes;
+        assert_eq!(table.tail_of(&stream), Some((5, bytes)));
+        table.apply(scope, version(2), Settings::default());
+        assert_eq!(table.tail_of(&stream), Some((table.system.tail_events, bytes)));
+        let other = StreamKey::parse("c", "s").expect("a valid name");
+        assert_eq!(table.tail_of(&other), None);
     }
 
     #[test]

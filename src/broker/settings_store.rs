@@ -116,17 +116,15 @@ impl Broker {
         self.settings.borrow().effective_of(stream).ack == MemoryAck::Allowed
     }
 
-    /// Events and bytes to keep in memory, where a setting differs from the system's.
-    pub(super) fn tail_override(&self, stream: &StreamKey) -> Option<(u32, u32)> {
-        let table = self.settings.borrow();
-        let (effective, system) = (table.effective_of(stream), table.system());
-        let tail = |of: Effective| (of.tail_events, of.tail_bytes);
-        (tail(effective) != tail(system)).then(|| tail(effective))
+    /// Events and bytes of a stream to keep in memory, where its shard has to be told.
+    pub(super) fn tail_of(&self, stream: &StreamKey) -> Option<(u32, u32)> {
+        self.settings.borrow().tail_of(stream)
     }
 
     fn apply_settings(&self, scope: Scope, version: Version, settings: Settings) {
         self.settings.borrow_mut().apply(scope.clone(), version, settings);
-        // Streams that exist learn it now, the others with their next append. One core tells them.
+        // Streams with settings of their own learn it now, the others with their next append, before which it
+        // would change nothing. One core tells them.
         let is_told_here = |stream: &StreamKey| {
             let shard = self.link.shard_of(stream);
             (self.link.table().core_of(shard) == self.link.core()).then_some(shard)

@@ -78,6 +78,10 @@ pub(super) struct ListenerState {
     /// Notices of gaps and resets are wanted as items.
     pub(super) notices: bool,
     pub(super) entrants: Vec<Option<Entrant>>,
+    /// Places among the entrants that are empty.
+    free: Vec<usize>,
+    /// Subscriptions whose watch has not begun.
+    unopened: usize,
     serials: u64,
     turns: VecDeque<Turn>,
     reads: usize,
@@ -85,11 +89,11 @@ pub(super) struct ListenerState {
 
 impl ListenerState {
     pub(super) fn new(outbox: Rc<Outbox>, form: Form, notices: bool) -> ListenerState {
-        let (entrants, turns) = (Vec::new(), VecDeque::new());
-        ListenerState { outbox, form, notices, entrants, serials: 0, turns, reads: 0 }
+        let (entrants, free, turns) = (Vec::new(), Vec::new(), VecDeque::new());
+        ListenerState { outbox, form, notices, entrants, free, unopened: 0, serials: 0, turns, reads: 0 }
     }
 
-    /// Adds a subscription in the first free place.
+    /// Adds a subscription, in a free place or behind all others.
     pub(super) fn add(
         &mut self,
         route: Key,
@@ -97,15 +101,33 @@ impl ListenerState {
         named: Named,
         welcome: Option<Bytes>,
     ) -> SubscriptionId {
-        let free = self.entrants.iter().position(Option::is_none);
-        let index = free.unwrap_or(self.entrants.len());
+        let index = self.free.pop().unwrap_or(self.entrants.len());
         if index == self.entrants.len() {
             self.entrants.push(None);
         }
         self.serials += 1;
+        self.unopened += 1;
         let id = SubscriptionId { index, serial: self.serials };
         self.entrants[index] = Some(Entrant { id, route, member, named, welcome, is_open: false });
         id
+    }
+
+    /// Takes a subscription out.
+    pub(super) fn remove(&mut self, index: usize) -> Option<Entrant> {
+        let entrant = self.entrants.get_mut(index)?.take()?;
+        self.free.push(index);
+        self.unopened -= usize::from(!entrant.is_open);
+        Some(entrant)
+    }
+
+    /// How many subscriptions there are.
+    pub(super) fn count(&self) -> usize {
+        self.entrants.len() - self.free.len()
+    }
+
+    /// Whether the watches of all subscriptions have begun.
+    pub(super) fn all_open(&self) -> bool {
+        self.unopened == 0
     }
 
     pub(super) fn entrant(&self, id: SubscriptionId) -> Option<&Entrant> {
@@ -119,7 +141,9 @@ impl ListenerState {
     /// The watch of a subscription has begun.
     pub(super) fn open(&mut self, index: usize, present: Position) {
         let entrant = self.entrants[index].as_mut().expect("a member is a subscription");
+        assert!(!entrant.is_open, "a watch begins once");
         entrant.is_open = true;
+        self.unopened -= 1;
         if let Some(welcome) = entrant.welcome.take() {
             self.outbox.push(Entry::Wire(welcome));
         }

@@ -119,7 +119,7 @@ impl Listener {
         let mut state = self.broker.fanout.0.borrow_mut();
         let State { listeners, routes, .. } = &mut *state;
         let listener = listeners.get_mut(self.key).expect("a listener is there until it is dropped");
-        if find(listener, routes, &target).is_some() {
+        if find(listener, self.key, routes, &target).is_some() {
             return Err(AlreadySubscribed);
         }
         let named =
@@ -154,7 +154,7 @@ impl Listener {
         let mut state = self.broker.fanout.0.borrow_mut();
         let State { listeners, routes, .. } = &mut *state;
         let listener = listeners.get(self.key).expect("a listener is there until it is dropped");
-        let Some(index) = find(listener, routes, target) else { return false };
+        let Some(index) = find(listener, self.key, routes, target) else { return false };
         let ended = state.remove_subscription(self.key, index);
         drop(state);
         if let Some(watch) = ended {
@@ -165,7 +165,7 @@ impl Listener {
 
     /// How many subscriptions there are.
     pub fn subscription_count(&self) -> usize {
-        self.with(|listener| listener.entrants.iter().flatten().count())
+        self.with(ListenerState::count)
     }
 
     /// Whether everything that happens from now on reaches the subscription; also when it has ended.
@@ -175,7 +175,7 @@ impl Listener {
 
     /// Whether all subscriptions are open.
     pub fn all_open(&self) -> bool {
-        self.with(|listener| listener.entrants.iter().flatten().all(|entrant| entrant.is_open))
+        self.with(ListenerState::all_open)
     }
 
     /// Where the subscriptions begin, in their order; to be asked when all are open and before anything is
@@ -328,7 +328,7 @@ impl State {
 
     /// Takes a subscription out. Gives the watch that nobody needs any more.
     fn remove_subscription(&mut self, key: Key, index: usize) -> Option<super::Route> {
-        let entrant = self.listeners.get_mut(key)?.entrants.get_mut(index)?.take()?;
+        let entrant = self.listeners.get_mut(key)?.remove(index)?;
         let route = self.routes.get_mut(entrant.route).expect("a subscription has a route");
         route.members.swap_remove(entrant.member);
         if let Some(moved) = route.members.get(entrant.member) {
@@ -347,9 +347,14 @@ impl State {
     }
 }
 
-/// The place of a subscription among a listener's.
-fn find(listener: &ListenerState, routes: &Routes, target: &WatchTarget) -> Option<usize> {
+/// The place of a subscription among a listener's: by the shorter way, the listener's subscriptions or the
+/// route's members.
+fn find(listener: &ListenerState, key: Key, routes: &Routes, target: &WatchTarget) -> Option<usize> {
     let route = routes.find(target)?;
+    let members = &routes.get(route)?.members;
+    if members.len() < listener.entrants.len() {
+        return members.iter().find(|member| member.listener == key).map(|member| member.subscription);
+    }
     let has_route = |entrant: &Option<listener::Entrant>| entrant.as_ref().is_some_and(|e| e.route == route);
     listener.entrants.iter().position(has_route)
 }

@@ -82,6 +82,10 @@ impl Routes {
         (key, true)
     }
 
+    pub(super) fn get(&self, route: Key) -> Option<&Route> {
+        self.slab.get(route)
+    }
+
     pub(super) fn get_mut(&mut self, route: Key) -> Option<&mut Route> {
         self.slab.get_mut(route)
     }

@@ -9,6 +9,7 @@ use engine::WatchTarget;
 use http1::RequestHead;
 use http1::accept::{best_match, is_media_type};
 use http1::target::query_pairs;
+use std::collections::HashSet;
 use std::time::Duration;
 use types::{BucketName, Failure, Limits, SeqNum, StreamKey, StreamPattern};
 
@@ -102,6 +103,8 @@ fn form_of(head: &RequestHead) -> Result<ListenForm, Failure> {
 #[derive(Default)]
 struct Parameters {
     streams: Vec<Asked>,
+    /// Their names: none stands twice.
+    known: HashSet<String>,
     /// The first `s` that was skipped.
     refused: Option<String>,
     strict: bool,
@@ -115,9 +118,7 @@ impl Parameters {
     fn add(&mut self, name: &str, value: &str, limits: &Limits) -> Result<(), Failure> {
         match name {
             "s" => match parse_s(value) {
-                Some(asked) if self.streams.iter().all(|known| known.target != asked.target) => {
-                    self.streams.push(asked);
-                }
+                Some(asked) if self.known.insert(name_of(&asked.target)) => self.streams.push(asked),
                 _ => {
                     self.refused.get_or_insert_with(|| value.to_owned());
                 }
