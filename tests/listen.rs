@@ -7,6 +7,8 @@
 mod client;
 #[path = "listen/commands.rs"]
 mod commands;
+#[path = "listen/course.rs"]
+mod course;
 #[path = "listen/drain.rs"]
 mod drain;
 #[path = "listen/echo.rs"]
@@ -15,6 +17,10 @@ mod echo;
 mod forms;
 #[path = "listen/heard.rs"]
 mod heard;
+#[path = "listen/hostile.rs"]
+mod hostile;
+#[path = "listen/long_stream.rs"]
+mod long_stream;
 #[path = "listen/notices.rs"]
 mod notices;
 #[path = "listen/patterns.rs"]
@@ -27,3 +33,5 @@ mod resume;
 mod server;
 #[path = "listen/slow.rs"]
 mod slow;
+#[path = "listen/stalled.rs"]
+mod stalled;

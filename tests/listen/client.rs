@@ -22,6 +22,27 @@ impl Client {
         Ok(Client { socket, decoder: ResponseDecoder::new(config), input: BytesMut::new() })
     }
 
+    /// Connects until a core accepts that is not in `but`; gives also the core's name. A core is named by
+    /// the partition that `/ping` tells.
+    pub(crate) fn connect_to_a_core_but(addr: SocketAddr, but: &[String]) -> Result<(Client, String)> {
+        const ATTEMPTS: usize = 200;
+        for _ in 0..ATTEMPTS {
+            let mut client = Client::connect(addr)?;
+            let pong: serde_json::Value = serde_json::from_slice(&client.get("/ping")?)?;
+            let core = pong["pong"].as_str().unwrap_or_default().to_owned();
+            if !but.contains(&core) {
+                return Ok((client, core));
+            }
+        }
+        Err(Error::other(format!("{ATTEMPTS} connections were all accepted by {but:?}")))
+    }
+
+    /// The connection, when everything that was asked on it is answered.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        assert!(self.input.is_empty(), "nothing was sent that was not asked for");
+        self.socket
+    }
+
     pub(crate) fn send(
         &mut self,
         method: &str,

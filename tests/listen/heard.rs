@@ -74,7 +74,11 @@ impl EventStream {
 
     /// Opens with more header lines.
     pub(crate) fn open_with(addr: SocketAddr, query: &str, headers: &str) -> EventStream {
-        let mut socket = connect(addr);
+        EventStream::over(connect(addr), query, headers)
+    }
+
+    /// Opens over a connection that is there.
+    pub(crate) fn over(mut socket: TcpStream, query: &str, headers: &str) -> EventStream {
         let accept = "Accept: text/event-stream";
         let request = format!("GET /listen?{query} HTTP/1.1\r\nHost: a\r\n{accept}\r\n{headers}\r\n");
         socket.write_all(request.as_bytes()).expect("it is sent");
@@ -167,7 +171,11 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn open(addr: SocketAddr, target: &str) -> Socket {
-        let mut socket = connect(addr);
+        Socket::over(connect(addr), target)
+    }
+
+    /// Upgrades a connection that is there.
+    pub(crate) fn over(mut socket: TcpStream, target: &str) -> Socket {
         let key = client_key([7; 16]);
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -40,6 +40,28 @@ impl Server {
         self.child.id()
     }
 
+    /// Bytes of memory that the process holds now.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    /// The most that the process held since [`Server::forget_peak`].
+    pub(crate) fn resident_bytes_peak(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// Begins a new measurement of the peak.
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("it is our own child");
+    }
+
+    fn status(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
+        let line = status.lines().find(|line| line.starts_with(field)).expect("a process has memory");
+        let kib: usize = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+        kib * 1024
+    }
+
     /// SIGTERM; gives how it ended.
     pub(crate) fn stop(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();

@@ -105,21 +105,14 @@ fn stuck_listeners_do_not_make_memory_grow() {
     let addr = server.addr;
     const LISTENERS: usize = 100;
     post_large(addr, "s", 2_000);
-    let settled = resident_bytes(&server);
+    let settled = server.resident_bytes();
     // Each wants 2 MB of the past and takes only what its socket holds.
     let stuck: Vec<EventStream> = (0..LISTENERS).map(|_| EventStream::open(addr, "s=b:s:1")).collect();
     std::thread::sleep(Duration::from_secs(2));
-    let grown = resident_bytes(&server).saturating_sub(settled);
+    let grown = server.resident_bytes().saturating_sub(settled);
     // An outbox of 64 KiB, what is being framed, and a connection's own state; not 2 MB each.
     assert!(grown < LISTENERS * 400 * 1024, "{grown} bytes for {LISTENERS} listeners");
     drop(stuck);
-}
-
-fn resident_bytes(server: &Server) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a process has memory");
-    let kib: usize = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
-    kib * 1024
 }
 
 #[test]
