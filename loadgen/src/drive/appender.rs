@@ -1,0 +1,336 @@
+//! The writing connections of one worker: fills them as the schedule says and takes answers in order.
+//!
+//! Called by the worker's loop. Where events are numbered, stream s belongs to connection s modulo their count,
+//! so that a stream's events are sent in order. Invariants: a connection has at most `pipeline` requests under way;
+//! each request is answered, or counted as lost when its connection ends.
+
+use super::plan::{LoadPlan, Order};
+use super::reactor::Ready;
+use super::shared::Shared;
+use super::socket::{Filled, Socket};
+use crate::decide::choice::{Choice, Mix, zipf_sums};
+use crate::decide::payload::Stamp;
+use crate::decide::schedule::Schedule;
+use crate::decide::window::{Meter, Sample};
+use crate::wire::append::{Answer, AppendTemplate, AppendWire};
+use mio::Registry;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// How long a connection that failed is left alone.
+const RETRY_NS: u64 = 100_000_000;
+/// How soon a closed window is looked at again, when deliveries happen on other threads.
+const WINDOW_POLL_NS: u64 = 100_000;
+
+#[derive(Debug)]
+enum Link {
+    Down { retry_ns: u64 },
+    Connecting(Socket),
+    Open(Socket),
+}
+
+#[derive(Debug)]
+struct Flight {
+    intended_ns: u64,
+    stream: u32,
+    /// The number of the last event in it.
+    number: u64,
+}
+
+#[derive(Debug)]
+struct Writer {
+    link: Link,
+    wire: AppendWire,
+    in_flight: VecDeque<Flight>,
+    choice: Choice,
+    has_room_entry: bool,
+    is_dirty: bool,
+}
+
+/// The writers of one worker.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    plan: Arc<LoadPlan>,
+    shared: Arc<Shared>,
+    template: AppendTemplate,
+    schedule: Option<Schedule>,
+    writers: Vec<Writer>,
+    /// Writers that may send, each at most once.
+    room: VecDeque<usize>,
+    dirty: Vec<usize>,
+    /// Per stream the number of the last event sent, where events are numbered.
+    numbers: Vec<u64>,
+    in_flight_count: usize,
+    is_window_shut: bool,
+}
+
+impl Appender {
+    /// The writers of `worker`, not yet connected.
+    ///
+    /// # Errors
+    /// A request that cannot be written.
+    pub(crate) fn new(plan: Arc<LoadPlan>, shared: Arc<Shared>, worker: usize) -> Result<Appender, String> {
+        let count = plan.writers_of(worker);
+        let before: usize = (0..worker).map(|earlier| plan.writers_of(earlier)).sum();
+        let sums = match plan.order {
+            Order::Random { skew } if skew > 0.0 && !plan.is_numbered() => {
+                Some(zipf_sums(plan.streams, skew))
+            }
+            _ => None,
+        };
+        let writer = |index: usize| Writer {
+            link: Link::Down { retry_ns: 0 },
+            wire: AppendWire::new(plan.append.peer, plan.append.batch),
+            in_flight: VecDeque::with_capacity(plan.pipeline),
+            choice: choice(&plan, before + index, sums.clone()),
+            has_room_entry: false,
+            is_dirty: false,
+        };
+        let (template, numbers) = (AppendTemplate::new(&plan.append)?, plan.history.clone());
+        let writers = (0..count).map(writer).collect();
+        let (room, dirty) = (VecDeque::with_capacity(count), Vec::with_capacity(count));
+        let appender = Appender {
+            plan,
+            shared,
+            template,
+            schedule: None,
+            writers,
+            room,
+            dirty,
+            numbers,
+            in_flight_count: 0,
+            is_window_shut: false,
+        };
+        Ok(appender)
+    }
+
+    /// Begins to send by `schedule`.
+    pub(crate) fn begin(&mut self, schedule: Schedule) {
+        self.schedule = Some(schedule);
+    }
+
+    /// Connects what is down and due.
+    pub(crate) fn connect_due(&mut self, now_ns: u64, registry: &Registry, meter: &mut Meter) {
+        for (index, writer) in self.writers.iter_mut().enumerate() {
+            let Link::Down { retry_ns } = writer.link else { continue };
+            if retry_ns > now_ns {
+                continue;
+            }
+            match Socket::connect(self.plan.target, registry, index, None) {
+                Ok(socket) => writer.link = Link::Connecting(socket),
+                Err(error) => {
+                    meter.handle_error(&format!("connect: {}", error.kind()), 1);
+                    writer.link = Link::Down { retry_ns: now_ns + RETRY_NS };
+                }
+            }
+        }
+    }
+
+    /// Goes on with writer `ready.token`.
+    pub(crate) fn handle_ready(
+        &mut self,
+        ready: Ready,
+        scratch: &mut [u8],
+        meter: &mut Meter,
+        registry: &Registry,
+    ) {
+        let index = ready.token;
+        let outcome = self.advance(index, ready, scratch, meter);
+        if let Err(kind) = outcome {
+            self.drop_link(index, &kind, meter, registry);
+        }
+    }
+
+    fn advance(
+        &mut self,
+        index: usize,
+        ready: Ready,
+        scratch: &mut [u8],
+        meter: &mut Meter,
+    ) -> Result<(), String> {
+        let io = |error: std::io::Error| format!("connection: {}", error.kind());
+        let writer = &mut self.writers[index];
+        if let Link::Connecting(socket) = &mut writer.link {
+            if !socket.check_connected().map_err(|error| format!("connect: {}", error.kind()))? {
+                return Ok(());
+            }
+            let link = std::mem::replace(&mut writer.link, Link::Down { retry_ns: 0 });
+            let Link::Connecting(socket) = link else { unreachable!("it was connecting above") };
+            writer.link = Link::Open(socket);
+            self.add_room(index);
+        }
+        let Link::Open(socket) = &mut self.writers[index].link else { return Ok(()) };
+        if ready.is_writable {
+            socket.flush().map_err(io)?;
+        }
+        if ready.is_readable { self.read(index, scratch, meter) } else { Ok(()) }
+    }
+
+    /// Reads and takes answers until nothing is left.
+    fn read(&mut self, index: usize, scratch: &mut [u8], meter: &mut Meter) -> Result<(), String> {
+        loop {
+            let Link::Open(socket) = &mut self.writers[index].link else { return Ok(()) };
+            let filled = socket.fill(scratch).map_err(|error| format!("connection: {}", error.kind()))?;
+            self.take_answers(index, meter)?;
+            match filled {
+                Filled::Drained => return Ok(()),
+                Filled::More => {}
+                Filled::Ended => return Err("connection: ended by the server".to_owned()),
+            }
+        }
+    }
+
+    fn take_answers(&mut self, index: usize, meter: &mut Meter) -> Result<(), String> {
+        let now_ns = self.shared.clock.now_ns();
+        let (events, bytes) = (self.template.batch() as u64, self.template.request_payload_bytes() as u64);
+        let writer = &mut self.writers[index];
+        let Link::Open(socket) = &mut writer.link else { return Ok(()) };
+        let before = writer.in_flight.len();
+        while let Some(answer) = writer.wire.decode(&mut socket.input)? {
+            let flight = writer.in_flight.pop_front().ok_or("an answer that nobody asked for")?;
+            self.in_flight_count -= 1;
+            match answer {
+                Answer::Stored => {
+                    meter.handle_appended(now_ns, Sample { intended_ns: flight.intended_ns, events, bytes });
+                    self.shared.set_acknowledged(flight.stream, flight.number);
+                }
+                Answer::Refused(kind) => meter.handle_error(&kind, 1),
+            }
+        }
+        if writer.in_flight.len() < before {
+            self.add_room(index);
+        }
+        Ok(())
+    }
+
+    /// Sends what is due and has room, then flushes.
+    pub(crate) fn pump(&mut self, now_ns: u64, meter: &mut Meter, registry: &Registry) {
+        self.is_window_shut = false;
+        while let Some(index) = self.room.front().copied() {
+            if self.is_window_full() {
+                self.is_window_shut = true;
+                break;
+            }
+            let Some(schedule) = &mut self.schedule else { break };
+            let Some(intended_ns) = schedule.take_due(now_ns) else { break };
+            self.room.pop_front();
+            self.writers[index].has_room_entry = false;
+            self.send(index, intended_ns);
+        }
+        while let Some(index) = self.dirty.pop() {
+            self.writers[index].is_dirty = false;
+            let Link::Open(socket) = &mut self.writers[index].link else { continue };
+            if let Err(error) = socket.flush() {
+                self.drop_link(index, &format!("connection: {}", error.kind()), meter, registry);
+            }
+        }
+    }
+
+    fn send(&mut self, index: usize, intended_ns: u64) {
+        let batch = self.template.batch() as u64;
+        let writer = &mut self.writers[index];
+        let Link::Open(socket) = &mut writer.link else { return };
+        let stream = writer.choice.next_stream(self.plan.streams);
+        let before = match self.numbers.get_mut(stream) {
+            Some(number) => std::mem::replace(number, *number + batch),
+            None => 0,
+        };
+        let stamp = Stamp { intended_ns, stream: stream as u32, number: before + 1 };
+        self.template.encode(stamp, &mut socket.output);
+        writer.in_flight.push_back(Flight { intended_ns, stream: stamp.stream, number: before + batch });
+        self.in_flight_count += 1;
+        if self.plan.listen.is_some() {
+            self.shared.add_published(batch);
+        }
+        if !writer.is_dirty {
+            writer.is_dirty = true;
+            self.dirty.push(index);
+        }
+        self.add_room(index);
+    }
+
+    fn add_room(&mut self, index: usize) {
+        let writer = &mut self.writers[index];
+        let has_room = matches!(writer.link, Link::Open(_)) && writer.in_flight.len() < self.plan.pipeline;
+        if has_room && !writer.has_room_entry {
+            writer.has_room_entry = true;
+            self.room.push_back(index);
+        }
+    }
+
+    /// Whether, in a closed loop with listeners, as much is on its way as may be.
+    fn is_window_full(&self) -> bool {
+        let Some(listen) = &self.plan.listen else { return false };
+        if listen.window == 0 || listen.count == 0 {
+            return false;
+        }
+        let copies = match listen.subscribe {
+            super::plan::Subscribe::All => listen.count as u64,
+            super::plan::Subscribe::One => (listen.count as u64).div_ceil(self.plan.streams as u64),
+        };
+        let due = self.shared.published_count() * copies;
+        due.saturating_sub(self.shared.delivered_count()) >= listen.window * copies
+    }
+
+    fn drop_link(&mut self, index: usize, kind: &str, meter: &mut Meter, registry: &Registry) {
+        let retry_ns = self.shared.clock.now_ns() + RETRY_NS;
+        let writer = &mut self.writers[index];
+        let link = std::mem::replace(&mut writer.link, Link::Down { retry_ns });
+        if let Link::Connecting(socket) | Link::Open(socket) = link {
+            socket.close(registry);
+        }
+        meter.handle_error(kind, 1);
+        meter.handle_error("request lost with its connection", writer.in_flight.len() as u64);
+        self.in_flight_count -= writer.in_flight.len();
+        writer.in_flight.clear();
+        writer.wire = AppendWire::new(self.plan.append.peer, self.plan.append.batch);
+        if writer.has_room_entry {
+            writer.has_room_entry = false;
+            self.room.retain(|other| *other != index);
+        }
+    }
+
+    /// When to pump again if no socket is ready before.
+    pub(crate) fn deadline_ns(&self, now_ns: u64) -> Option<u64> {
+        if self.is_window_shut {
+            return Some(now_ns + WINDOW_POLL_NS);
+        }
+        // Without room, an answer will wake us.
+        let schedule = self.schedule.as_ref().filter(|_| !self.room.is_empty())?;
+        schedule.next_ns()
+    }
+
+    /// Whether all connections are made.
+    pub(crate) fn is_open(&self) -> bool {
+        self.writers.iter().all(|writer| matches!(writer.link, Link::Open(_)))
+    }
+
+    /// Whether everything was sent and answered.
+    pub(crate) fn is_done(&self, now_ns: u64) -> bool {
+        let is_over = self.schedule.as_ref().is_some_and(|schedule| schedule.is_over(now_ns));
+        (is_over && self.in_flight_count == 0) || self.writers.is_empty()
+    }
+
+    /// Connections of this worker.
+    pub(crate) fn writer_count(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Counts what was due and not sent, or sent and not answered, when the run is given up.
+    pub(crate) fn count_rest(&self, now_ns: u64, meter: &mut Meter) -> u64 {
+        meter.handle_error("no answer before the end", self.in_flight_count as u64);
+        self.schedule.as_ref().map_or(0, |schedule| schedule.unsent_count(now_ns))
+    }
+}
+
+fn choice(plan: &LoadPlan, index: usize, sums: Option<Arc<[f64]>>) -> Choice {
+    let mix = Mix::new(plan.seed ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    if plan.is_numbered() {
+        return Choice::Own { first: index, step: plan.connections, next: index };
+    }
+    match (plan.order == Order::Round, sums) {
+        (true, _) => Choice::Turn { next: index as u64, step: plan.connections as u64 },
+        (false, Some(sums)) => Choice::Zipf(mix, sums),
+        (false, None) => Choice::Even(mix),
+    }
+}

@@ -1,0 +1,119 @@
+//! A non-blocking TCP connection with its buffers: one read and one write per wake-up.
+//!
+//! Owned by appenders and listeners. What is read is whatever is there, up to the worker's scratch buffer; what is
+//! to be sent gathers in `output` until it is flushed. A short read means that nothing is left, so there is no
+//! second call that only says so.
+
+use bytes::{Buf, BytesMut};
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+
+/// Bytes read at once.
+pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
+/// Output capacity beyond which a buffer is not kept.
+const OUTPUT_KEEP_BYTES: usize = 1 << 20;
+
+/// What a read brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// Nothing was there, or all of it is in `input` now.
+    Drained,
+    /// There may be more.
+    More,
+    /// The peer has ended the connection.
+    Ended,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// Bytes received and not yet taken.
+    pub(crate) input: BytesMut,
+    /// Bytes to send.
+    pub(crate) output: BytesMut,
+    is_connected: bool,
+}
+
+impl Socket {
+    /// Begins a connection; `token` will become writable when it is made. `receive_bytes` bounds what the
+    /// kernel takes in beyond what is read.
+    pub(crate) fn connect(
+        target: SocketAddr,
+        registry: &Registry,
+        token: usize,
+        receive_bytes: Option<usize>,
+    ) -> io::Result<Socket> {
+        let mut stream = TcpStream::connect(target)?;
+        let options = socket2::SockRef::from(&stream);
+        options.set_nodelay(true)?;
+        if let Some(bytes) = receive_bytes {
+            options.set_recv_buffer_size(bytes)?;
+        }
+        registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Socket { stream, input: BytesMut::new(), output: BytesMut::new(), is_connected: false })
+    }
+
+    /// Whether the connection is made; asks the kernel until it is.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub(crate) fn check_connected(&mut self) -> io::Result<bool> {
+        if !self.is_connected {
+            if let Some(error) = self.stream.take_error()? {
+                return Err(error);
+            }
+            match self.stream.peer_addr() {
+                Ok(_) => self.is_connected = true,
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads once what is there into `input`, at most `scratch.len()` bytes.
+    pub(crate) fn fill(&mut self, scratch: &mut [u8]) -> io::Result<Filled> {
+        loop {
+            match self.stream.read(scratch) {
+                Ok(0) => return Ok(Filled::Ended),
+                Ok(count) => {
+                    self.input.extend_from_slice(&scratch[..count]);
+                    return Ok(if count < scratch.len() { Filled::Drained } else { Filled::More });
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Filled::Drained),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Sends what is to be sent, as far as there is room.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        while !self.output.is_empty() && self.is_connected {
+            match self.stream.write(&self.output) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) if count == self.output.len() => {
+                    // Keeps the room for the next request.
+                    self.output.clear();
+                    if self.output.capacity() > OUTPUT_KEEP_BYTES {
+                        self.output = BytesMut::new();
+                    }
+                }
+                Ok(count) => self.output.advance(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes it out of the event loop before it is dropped.
+    pub(crate) fn close(mut self, registry: &Registry) {
+        // A descriptor that is closed leaves the loop by itself; this only makes it sooner.
+        let _ = registry.deregister(&mut self.stream);
+    }
+}
