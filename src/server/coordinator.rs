@@ -15,7 +15,7 @@ use crate::sys::executor::{Either, race};
 use crate::sys::notify::Notify;
 use crate::sys::offload::Offload;
 use crate::sys::signal::StopSignal;
-use crate::sys::{clock, post, random};
+use crate::sys::{clock, memory, post, random};
 use commitlog::ShardMark;
 use engine::{Boot, BootConfig, Effect, Refusal, Sabotage, ShardPlan, ShardReport};
 use std::rc::Rc;
@@ -119,6 +119,7 @@ impl Coordinator {
         for report in &reports {
             report.notices.iter().for_each(|text| log_notice(report.shard, text));
         }
+        memory::give_back();
         Ok(reports)
     }
 

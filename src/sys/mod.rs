@@ -9,6 +9,7 @@ pub mod clock;
 pub mod disk;
 pub mod executor;
 pub mod lock;
+pub mod memory;
 pub mod mesh;
 pub mod net;
 pub mod notify;

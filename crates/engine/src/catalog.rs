@@ -34,7 +34,8 @@ impl Catalog {
         if let Some(slot) = self.find_hashed(key, hash) {
             return slot;
         }
-        let key = StreamKey { bucket: self.share_bucket(&key.bucket), stream: key.stream.clone() };
+        // The key may be one of thousands that were decoded with much else: what lives long stands alone.
+        let key = StreamKey { bucket: self.share_bucket(&key.bucket), stream: key.stream.detached() };
         let stream = Stream::absent(key, hash, place(hash));
         let slot = match self.free.pop() {
             Some(slot) => {

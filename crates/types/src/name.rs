@@ -86,6 +86,12 @@ macro_rules! name_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+            /// The same name in memory of its own. A clone shares its memory, and so keeps what was allocated
+            /// around it from being given back to the system.
+            #[must_use]
+            pub fn detached(&self) -> Self {
+                Self(Arc::from(&*self.0))
+            }
             /// Whether the name is kept for the server's own use (it begins with `$`).
             pub fn is_internal(&self) -> bool {
                 self.0.starts_with('$')
