@@ -4,13 +4,15 @@
 //! `wants_turn` (what next), and looks. The branches live here; the parts (`append`, `commit`, `read`,
 //! `checkpoint`, `merge`, `list`, `watch`) are `impl Engine` blocks in files of their own.
 
+mod slots;
+
 use crate::cache::{ChunkCache, FooterCache};
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpoint;
 use crate::command::{Command, Effect, Reply, ReplyTo, ShardStats};
 use crate::commit::{FlyingGroup, OpenGroup};
-use crate::disk::{DiskErrorKind, DiskOp, DiskResult, FileId, OpId, Urgency, WriteBody};
-use crate::journal::{Journal, SlotState};
+use crate::disk::{DiskErrorKind, DiskOp, DiskResult, OpId, Urgency};
+use crate::journal::Journal;
 use crate::list::ListJob;
 use crate::partition::Partition;
 use crate::plan::ShardPlan;
@@ -26,8 +28,6 @@ use types::{
     DurationMs, Failure, Limits, PartitionId, ServerEpoch, StreamKey, Timestamp, Unavailable, partition_of,
 };
 
-/// Bytes that one write of zeros covers when a journal file is prepared.
-const ZERO_PIECE_BYTES: u64 = 1 << 20;
 /// Time between attempts when the disk is full.
 const FULL_RETRY_MS: u64 = 500;
 
@@ -360,74 +360,6 @@ impl Engine {
             Phase::Stopping | Phase::Stopped => Some(Failure::Unavailable(Unavailable::Draining)),
             Phase::Failed => Some(Failure::Unavailable(Unavailable::Stopped)),
         }
-    }
-
-    /// Creates or zero-fills the next journal file when the ring would run out.
-    pub(crate) fn prepare_slot(&mut self, out: &mut Vec<Effect>) {
-        if self.slot_busy || self.full_retry_at.is_some() {
-            return;
-        }
-        let Some(slot) = self.journal.slot_to_prepare() else { return };
-        let index = usize::from(slot);
-        if index == self.journal.slots.len() {
-            self.journal.slots.push(SlotState::Preparing { exists: false, zeroed: 0 });
-        }
-        let SlotState::Preparing { exists, zeroed } = self.journal.slots[index] else { return };
-        self.slot_busy = true;
-        let file = FileId::Journal { shard: self.journal.shard, slot };
-        if !exists {
-            let work = DiskOp::Create { file };
-            return self.disk(OpPurpose::SlotCreate(slot), Urgency::Background, work, out);
-        }
-        let len = (self.journal.file_bytes() - zeroed).min(ZERO_PIECE_BYTES);
-        if len == 0 {
-            let work = DiskOp::Flush { file };
-            return self.disk(OpPurpose::SlotFlush(slot), Urgency::Background, work, out);
-        }
-        let body = WriteBody::zeros(usize::try_from(len).expect("a piece is small"));
-        let work = DiskOp::Write { file, offset: zeroed, body };
-        self.disk(OpPurpose::SlotZero(slot), Urgency::Background, work, out);
-    }
-
-    /// One step of preparing a journal file is done: create, zero piece by piece, flush, sync the directory.
-    fn handle_slot(
-        &mut self,
-        now: Timestamp,
-        purpose: OpPurpose,
-        slot: u16,
-        result: DiskResult,
-        out: &mut Vec<Effect>,
-    ) {
-        use crate::disk::DiskDone;
-        self.slot_busy = false;
-        let state = &mut self.journal.slots[usize::from(slot)];
-        let SlotState::Preparing { exists, zeroed } = state else { return };
-        match (purpose, result) {
-            (OpPurpose::SlotCreate(_), Ok(_)) => *exists = true,
-            (OpPurpose::SlotCreate(_), Err(error)) if error.kind == DiskErrorKind::Exists => *exists = true,
-            (OpPurpose::SlotZero(_), Ok(DiskDone::Written(count))) => {
-                *zeroed += count as u64 / commitlog::BLOCK_BYTES as u64 * commitlog::BLOCK_BYTES as u64;
-            }
-            (OpPurpose::SlotFlush(_), Ok(_)) => {
-                self.slot_busy = true;
-                let work = DiskOp::SyncDir { dir: crate::disk::DirId::Journal(self.journal.shard) };
-                if !self.planted.is(crate::sabotage::Sabotage::NoDirectorySync) {
-                    return self.disk(OpPurpose::SlotSyncDir(slot), Urgency::Background, work, out);
-                }
-                self.slot_busy = false;
-                *state = SlotState::Free;
-            }
-            (OpPurpose::SlotSyncDir(_), Ok(_)) => {
-                *state = SlotState::Free;
-                self.handle_background_success(out);
-            }
-            (_, Ok(_)) => {}
-            (_, Err(error)) => {
-                return self.handle_background_error(now, "preparing a journal file", error, out);
-            }
-        }
-        self.step_fence(out);
-        self.prepare_slot(out);
     }
 
     /// A background operation failed: the disk is full, or sick. Appends are refused while it is full; the

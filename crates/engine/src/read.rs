@@ -4,19 +4,18 @@
 //! footers), then memory. The reply is emitted in one step with the look at the stream's head, so that
 //! `at_tail` and the deliveries that follow it leave no hole. What cannot be read is told as a gap.
 
+mod job;
+
 use crate::cache::SegmentKey;
-use crate::command::{Effect, Gap, GapCause, Read, ReadFrom, ReadReply, Reply};
+use crate::command::{Effect, GapCause, Read, ReadFrom, ReadReply, Reply};
 use crate::disk::{DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency};
 use crate::machine::{Engine, OpPurpose};
-use crate::stream::StreamSlot;
 use bytes::Bytes;
 use commitlog::{ChunkAddress, Footer, FooterRebuild, Run, chunk_records, decode_footer};
+use job::{ReadJob, Wait};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use types::{Epoch, Failure, Record, SeqNum, StreamKey, Timestamp, Unavailable};
-
-/// Most bytes of neighbouring chunks that one disk read fetches.
-const READ_AHEAD_BYTES: u64 = 1 << 20;
+use types::{Epoch, Failure, Record, SeqNum, StreamKey, Unavailable};
 
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
@@ -24,34 +23,6 @@ pub(crate) struct Reads {
     queued: VecDeque<u64>,
     next: u64,
     in_flight: usize,
-}
-
-#[derive(Debug)]
-struct ReadJob {
-    read: Read,
-    slot: StreamSlot,
-    epoch: Epoch,
-    /// The sequence number to go on from.
-    next: SeqNum,
-    /// Set until the first event that is not older is found.
-    time_floor: Option<Timestamp>,
-    /// Tell the range between the asked-for and the oldest event as a gap.
-    asked: bool,
-    records: Vec<Record>,
-    bytes: usize,
-    gaps: Vec<Gap>,
-    /// Footers of the search under way: the cache alone could drop one while the next is fetched, for ever.
-    held: Vec<(u64, Rc<Footer>)>,
-    wait: Wait,
-}
-
-/// What a job waits for.
-#[derive(Debug)]
-enum Wait {
-    Nothing,
-    Footer(u64),
-    Rebuild(u64, Box<FooterRebuild>),
-    Chunks(u64, Vec<Run>),
 }
 
 /// What to do next for a job.
@@ -327,12 +298,10 @@ impl Engine {
                 Ok(DiskDone::Bytes(bytes)) => self.take_chunks(&mut job, key, &runs, &bytes),
                 // One bad block fails the whole read: the chunks are asked for one by one.
                 _ if runs.len() > 1 => {
-                    let (slot, wanted) = (job.slot, vec![runs[0]]);
                     let file =
                         FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
                     let (offset, len) = (runs[0].chunk_offset, runs[0].chunk_len as usize);
-                    job.wait = Wait::Chunks(ordinal, wanted);
-                    debug_assert_eq!(job.slot, slot);
+                    job.wait = Wait::Chunks(ordinal, vec![runs[0]]);
                     self.reads.jobs.insert(id, job);
                     self.reads.in_flight += 1;
                     let work = DiskOp::Read { file, offset, len };
@@ -420,75 +389,6 @@ fn is_passing(result: &DiskResult) -> bool {
 
 fn runs_of<'a>(footer: &'a Footer, key: &StreamKey, epoch: Epoch) -> &'a [Run] {
     footer.stream(key, epoch).map_or(&[], |stream| &stream.runs)
-}
-
-impl ReadJob {
-    fn is_full(&self) -> bool {
-        self.records.len() >= self.read.limit
-            || (!self.records.is_empty() && self.bytes >= self.read.bytes_max)
-    }
-
-    /// Whether everything in `run` lies before the job's place.
-    fn is_before(&self, run: &Run) -> bool {
-        // What was trimmed lies before, however new it is.
-        run.last_seq < self.next || self.time_floor.is_some_and(|floor| run.last_time < floor)
-    }
-
-    /// Neighbouring chunks that this job will want, fetched by one read.
-    fn read_ahead(&self, runs: &[Run]) -> Vec<Run> {
-        let mut wanted = vec![runs[0]];
-        let mut bytes = self.bytes + runs[0].bytes as usize;
-        let events_left = (self.read.limit - self.records.len()) as u64;
-        for run in &runs[1..] {
-            let last = wanted.last().expect("never empty");
-            let end = last.chunk_offset + u64::from(last.chunk_len);
-            let covered = last.last_seq.next().since(self.next);
-            let whole = end + u64::from(run.chunk_len) - wanted[0].chunk_offset;
-            let enough = bytes >= self.read.bytes_max || covered >= events_left;
-            if enough || run.chunk_offset != end || whole > READ_AHEAD_BYTES {
-                break;
-            }
-            bytes += run.bytes as usize;
-            wanted.push(*run);
-        }
-        wanted
-    }
-
-    fn take(&mut self, record: Record) {
-        if self.time_floor.is_some_and(|floor| record.time() < floor) {
-            self.next = record.seq().next();
-            return;
-        }
-        if self.time_floor.take().is_some() {
-            self.next = record.seq();
-        }
-        if record.seq() > self.next {
-            self.tell_gap(record.seq(), GapCause::Damaged);
-        }
-        self.next = record.seq().next();
-        self.bytes += record.payload().len();
-        self.records.push(record);
-    }
-
-    /// Nothing is left on disk before `seq`.
-    fn pass_to(&mut self, seq: SeqNum) {
-        if self.time_floor.is_none() {
-            self.tell_gap(seq, GapCause::Damaged);
-        }
-        self.next = seq;
-    }
-
-    /// The numbers from here to before `until` will not come.
-    fn tell_gap(&mut self, until: SeqNum, cause: GapCause) {
-        let (from, to) = (self.next, until.previous());
-        if from > to {
-            return;
-        }
-        match self.gaps.last_mut() {
-            Some(last) if last.cause == cause && last.to.next() == from => last.to = to,
-            _ => self.gaps.push(Gap { from, to, cause }),
-        }
-    }
 }
 
 impl ReadReply {
