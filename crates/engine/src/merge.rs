@@ -4,14 +4,14 @@
 //! trim point or belongs to an incarnation that is gone. A damaged segment is never merged away.
 
 use crate::command::Effect;
-use crate::disk::{DiskDone, DiskOp, DiskResult, FileId, Urgency};
+use crate::disk::{DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency};
 use crate::machine::{Engine, JobKind, OpPurpose, Phase};
 use crate::partition::{Partition, SegmentFile};
 use crate::segment_job::{Fed, SLICE_BYTES, SegmentJob, Source};
 use bytes::Bytes;
 use commitlog::{
-    ChunkAddress, Footer, FooterStream, IdempotencyEntry, Run, SegmentBuilder, SegmentMeta, StreamState,
-    chunk_records, decode_footer,
+    ChunkAddress, Footer, FooterStream, FormatError, IdempotencyEntry, Run, SegmentBuilder, SegmentMeta,
+    StreamState, chunk_records, decode_footer,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -164,15 +164,8 @@ impl Engine {
                 return self.read_merge_chunk(partition, source, input, &run);
             };
             let address = self.chunk_address(partition, source.inputs[input], run.chunk_offset);
-            let from = run.first_seq.max(alive_from);
-            let key = &stream.state.key;
-            match chunk_records(chunk, &address, key, stream.state.epoch, from, usize::MAX) {
-                Ok(records) => {
-                    for record in records.iter().filter(|record| record.seq() <= run.last_seq) {
-                        builder.push_record(record);
-                        fed_bytes += record.encoded().len();
-                    }
-                }
+            match feed_run(chunk, &address, &stream.state, &run, alive_from, builder) {
+                Ok(bytes) => fed_bytes += bytes,
                 Err(error) => {
                     self.mark_damaged(partition, source.inputs[input]);
                     return Fed::GiveUp(format!("a merge met damage and stops: {error}"));
@@ -227,6 +220,11 @@ impl Engine {
         let ordinal = source.inputs[input];
         let bytes = match result {
             Ok(DiskDone::Bytes(bytes)) => bytes,
+            // It says nothing of the file.
+            Err(error) if error.kind == DiskErrorKind::TooManyFiles => {
+                source.failed = Some(format!("a merge stops: {error}"));
+                return;
+            }
             _ => {
                 self.mark_damaged(partition, ordinal);
                 source.failed = Some("a merge could not read its input and stops".to_owned());
@@ -300,6 +298,25 @@ fn window(partition: &Partition) -> std::ops::Range<usize> {
     let sound = starts.filter(|&at| segments[at..at + count].iter().all(|segment| !segment.damaged));
     let bytes = |at: &usize| segments[*at..at + count].iter().map(|segment| segment.len).sum::<u64>();
     sound.min_by_key(bytes).map_or(0..0, |at| at..at + count)
+}
+
+/// Puts the living records of one run into the output; gives their bytes.
+fn feed_run(
+    chunk: &Bytes,
+    address: &ChunkAddress,
+    state: &StreamState,
+    run: &Run,
+    alive_from: SeqNum,
+    builder: &mut SegmentBuilder,
+) -> Result<usize, FormatError> {
+    let from = run.first_seq.max(alive_from);
+    let records = chunk_records(chunk, address, &state.key, state.epoch, from, usize::MAX)?;
+    let mut fed_bytes = 0;
+    for record in records.iter().filter(|record| record.seq() <= run.last_seq) {
+        builder.push_record(record);
+        fed_bytes += record.encoded().len();
+    }
+    Ok(fed_bytes)
 }
 
 /// The streams of the output: of each name the newest incarnation among the inputs.

@@ -107,41 +107,25 @@ impl SegmentJob {
 /// What one step of a job asks for.
 enum Step {
     Disk(DiskOp),
-    /// CPU work was done; step again in another turn.
+    /// CPU work was done, or the other job's manifest is being written: step again in another turn.
     Again,
-    /// Waits for the other job's manifest.
-    Wait,
+}
+
+/// How a job ends.
+enum Ended {
     Installed,
     Abandoned,
 }
 
 impl Engine {
-    /// Takes one step of the job, if it is not waiting for the disk. True when it ended.
-    pub(crate) fn step_job(&mut self, kind: JobKind, out: &mut Vec<Effect>) -> bool {
-        let Some(mut job) = self.job_mut(kind).take() else { return false };
-        if job.busy {
-            *self.job_mut(kind) = Some(job);
-            return false;
-        }
-        let step = self.next_step(&mut job, out);
-        match step {
-            Step::Disk(work) => {
-                job.busy = true;
-                self.disk(OpPurpose::Segment(kind), Urgency::Background, work, out);
-            }
-            Step::Again | Step::Wait => {}
-            Step::Installed => {
-                self.partitions[job.partition].manifest_busy = false;
-                self.install(job, out);
-                return true;
-            }
-            Step::Abandoned => {
-                self.abandoned(job);
-                return true;
-            }
+    /// Takes one step of the job, if it is not waiting for the disk.
+    pub(crate) fn step_job(&mut self, kind: JobKind, out: &mut Vec<Effect>) {
+        let Some(mut job) = self.job_mut(kind).take_if(|job| !job.busy) else { return };
+        if let Step::Disk(work) = self.next_step(&mut job, out) {
+            job.busy = true;
+            self.disk(OpPurpose::Segment(kind), Urgency::Background, work, out);
         }
         *self.job_mut(kind) = Some(job);
-        false
     }
 
     fn next_step(&mut self, job: &mut SegmentJob, out: &mut Vec<Effect>) -> Step {
@@ -157,7 +141,7 @@ impl Engine {
             }
             Stage::ManifestCreate => {
                 if self.partitions[job.partition].manifest_busy {
-                    return Step::Wait;
+                    return Step::Again;
                 }
                 self.partitions[job.partition].manifest_busy = true;
                 if self.partitions[job.partition].manifest_exists[usize::from(manifest_slot)] {
@@ -231,18 +215,13 @@ impl Engine {
     ) {
         let mut job = self.job_mut(kind).take().expect("an operation belongs to a job");
         job.busy = false;
-        let ended = self.after_step(now, &mut job, result, out);
-        match ended {
-            Some(Step::Installed) => {
+        match self.after_step(now, &mut job, result, out) {
+            Some(Ended::Installed) => {
                 self.partitions[job.partition].manifest_busy = false;
                 self.install(job, out);
-                self.job_ended(kind);
             }
-            Some(Step::Abandoned) => {
-                self.abandoned(job);
-                self.job_ended(kind);
-            }
-            _ => *self.job_mut(kind) = Some(job),
+            Some(Ended::Abandoned) => self.abandoned(job),
+            None => *self.job_mut(kind) = Some(job),
         }
     }
 
@@ -252,7 +231,7 @@ impl Engine {
         job: &mut SegmentJob,
         result: DiskResult,
         out: &mut Vec<Effect>,
-    ) -> Option<Step> {
+    ) -> Option<Ended> {
         // A merge's own reads are judged by the merge.
         if let (Stage::Build, None, Source::Merge(source)) = (job.stage, &job.writing, &mut job.source)
             && source.is_reading()
@@ -284,12 +263,12 @@ impl Engine {
                 let slot = usize::from(slot_of(entry.generation + 1));
                 let known = std::mem::replace(&mut entry.manifest_exists[slot], true);
                 if known || self.planted.is(Sabotage::NoDirectorySync) {
-                    return Some(Step::Installed);
+                    return Some(Ended::Installed);
                 }
                 Stage::ManifestSyncDir
             }
-            Stage::ManifestSyncDir => return Some(Step::Installed),
-            Stage::Abandon => return Some(Step::Abandoned),
+            Stage::ManifestSyncDir => return Some(Ended::Installed),
+            Stage::Abandon => return Some(Ended::Abandoned),
         };
         None
     }
@@ -306,13 +285,13 @@ impl Engine {
         job: &mut SegmentJob,
         error: DiskError,
         out: &mut Vec<Effect>,
-    ) -> Option<Step> {
+    ) -> Option<Ended> {
         match (job.stage, error.kind) {
             (Stage::ManifestCreate, DiskErrorKind::Exists) => {
                 job.stage = Stage::ManifestWrite;
                 return None;
             }
-            (Stage::Abandon, _) => return Some(Step::Abandoned),
+            (Stage::Abandon, _) => return Some(Ended::Abandoned),
             (Stage::Create, DiskErrorKind::Exists) => {
                 job.stage = Stage::Abandon;
                 return None;
@@ -321,7 +300,7 @@ impl Engine {
         }
         self.handle_background_error(now, &format!("writing {}", job.file()), error, out);
         match job.stage {
-            Stage::Create => return Some(Step::Abandoned),
+            Stage::Create => return Some(Ended::Abandoned),
             Stage::Build | Stage::Flush | Stage::SyncDir => job.stage = Stage::Abandon,
             Stage::ManifestCreate => self.partitions[job.partition].manifest_busy = false,
             // After a failed flush only a new write says anything about the bytes.
@@ -329,11 +308,6 @@ impl Engine {
             Stage::ManifestSyncDir | Stage::Abandon => {}
         }
         None
-    }
-
-    /// Forgets a job that ended.
-    fn job_ended(&mut self, kind: JobKind) {
-        assert!(self.job_mut(kind).is_none());
     }
 
     pub(crate) fn job_mut(&mut self, kind: JobKind) -> &mut Option<SegmentJob> {

@@ -137,3 +137,111 @@ fn a_failed_journal_write_stops_the_shard_and_says_where() {
         assert_eq!(rig.crash().payloads("s")[0], "1");
     }
 }
+
+fn segments(rig: &Rig) -> Vec<FileId> {
+    let is_segment = |file: &&FileId| matches!(file, FileId::Segment { .. });
+    rig.disk.files.keys().filter(is_segment).copied().collect()
+}
+
+/// A directory with as many segments of one partition as are allowed; one more, and they are merged.
+fn before_a_merge() -> Rig {
+    let mut rig = Rig::new();
+    for _ in 0..3 {
+        rig.fill("s", 10);
+        rig = rig.restart();
+    }
+    assert_eq!(segments(&rig).len(), 3);
+    rig.fill("s", 10);
+    rig
+}
+
+fn reads_chunk(work: &DiskOp) -> bool {
+    matches!(work, DiskOp::Read { file: FileId::Segment { .. }, offset: 4096, .. })
+}
+
+fn reads_footer(work: &DiskOp) -> bool {
+    matches!(work, DiskOp::Read { file: FileId::Segment { .. }, offset: 8192.., .. })
+}
+
+#[test]
+fn a_merge_that_meets_damage_stops_and_keeps_what_is_damaged() {
+    type Harm = fn(&mut Rig, FileId);
+    let harms: [(&str, Harm); 4] = [
+        ("a rotten chunk", |rig, file| rig.disk.files.get_mut(&file).expect("there")[4096 + 100] ^= 1),
+        ("a rotten footer", |rig, file| {
+            let bytes = rig.disk.files.get_mut(&file).expect("there");
+            let footer_at = bytes.len() - 2 * 4096;
+            bytes[footer_at + 40] ^= 1;
+        }),
+        ("an unreadable chunk", |rig, _| rig.disk.fault = Some((reads_chunk, DiskErrorKind::Io))),
+        ("an unreadable footer", |rig, _| rig.disk.fault = Some((reads_footer, DiskErrorKind::Io))),
+    ];
+    for (what, harm) in harms {
+        let limits = Limits { footer_cache_bytes_max: 1, ..small_limits() };
+        let mut rig = before_a_merge();
+        rig.limits = limits;
+        let mut rig = rig.restart();
+        // The checkpoint of that stop made the fourth segment; this life is about to merge.
+        let inputs = segments(&rig);
+        assert!(inputs.len() >= 4, "{what}: {inputs:?}");
+        harm(&mut rig, inputs[1]);
+        rig.settle();
+        rig.disk.fault = None;
+        assert!(segments(&rig).contains(&inputs[1]), "{what}: {:?}", segments(&rig));
+        assert!(rig.notices.iter().any(|notice| notice.contains("merge")), "{what}: {:?}", rig.notices);
+        // What is sound is served.
+        let reply = rig.read("s", engine::ReadFrom::Seq(SeqNum(1)), 1_000);
+        let lost: u64 = reply.gaps.iter().map(|gap| gap.to.0 - gap.from.0 + 1).sum();
+        assert_eq!(reply.records.len() as u64 + lost, 40, "{what}: {:?}", reply.gaps);
+        assert_eq!(lost > 0, what == "a rotten chunk", "{what}: {:?}", reply.gaps);
+    }
+}
+
+#[test]
+fn a_merge_without_a_descriptor_is_tried_again() {
+    let mut rig = before_a_merge();
+    rig.limits = Limits { footer_cache_bytes_max: 1, ..small_limits() };
+    let mut rig = rig.restart();
+    rig.disk.fault = Some((reads_chunk, DiskErrorKind::TooManyFiles));
+    for _ in 0..20 {
+        rig.turn();
+    }
+    assert_eq!(rig.engine.stats().merges, 0);
+    rig.disk.fault = None;
+    rig.settle();
+    assert_eq!(rig.engine.stats().merges, 1, "{:?}", rig.notices);
+    assert_eq!(rig.payloads("s").len(), 40);
+}
+
+#[test]
+fn a_shard_that_stops_refuses_every_question_and_says_why() {
+    let draining = || Reply::Failed(Failure::Unavailable(Unavailable::Draining));
+    let mut rig = Rig::new();
+    rig.append("s", "1");
+    rig.stop();
+    let bucket = types::BucketName::parse("b").expect("a valid name");
+    let target = engine::WatchTarget::Stream(rig::key("s"));
+    let stream = || rig::key("s");
+    let page = || engine::ListPage { prefix: String::new(), after: String::new(), limit: 10 };
+    let read =
+        |to| engine::Read { to, stream: stream(), from: engine::ReadFrom::Newest, limit: 1, bytes_max: 1 };
+    let route = 1;
+    let questions: Vec<Box<dyn FnOnce(ReplyTo) -> Command>> = vec![
+        Box::new(|to| Command::Append(append(to, "s", &["2"]))),
+        Box::new(|to| Command::Read(read(to))),
+        Box::new(|to| Command::Delete { to, stream: stream() }),
+        Box::new(|to| Command::Trim { to, stream: stream(), before: SeqNum(1) }),
+        Box::new(|to| Command::Describe { to, stream: stream() }),
+        Box::new(|to| Command::ListBuckets { to, page: page() }),
+        Box::new(|to| Command::ListStreams { to, bucket, page: page() }),
+        Box::new(|to| Command::Watch { to, route, target }),
+        Box::new(|to| Command::Stats { to }),
+    ];
+    for question in questions {
+        assert_eq!(rig.ask(question), draining());
+    }
+    // These have no answer, and change nothing.
+    rig.hand_in(Command::Unwatch { core: types::CoreId(0), route });
+    rig.hand_in(Command::SetTail { stream: stream(), events: 1, bytes: 1 });
+    assert_eq!(rig.crash().payloads("s"), ["1"]);
+}

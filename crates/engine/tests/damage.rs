@@ -171,8 +171,8 @@ fn an_epoch_file_from_an_older_backup_is_refused() {
 #[test]
 fn rot_in_one_slot_of_epoch_or_one_copy_of_identity_hurts_nobody() {
     for (file, at) in [
-        (FileId::Epoch, 100),
-        (FileId::Epoch, BLOCK + 100),
+        (FileId::Epoch, 30),
+        (FileId::Epoch, BLOCK + 30),
         (FileId::Identity, 30),
         (FileId::Identity, BLOCK + 30),
     ] {
@@ -390,4 +390,73 @@ fn what_an_earlier_use_of_a_journal_file_has_left_is_no_torn_tail() {
         is_block_of_another_use_met |= rig.notices.iter().any(|notice| notice.contains("earlier use"));
     }
     assert!(is_block_of_another_use_met, "the test reaches what it is about");
+}
+
+#[test]
+fn an_epoch_file_without_a_sound_slot_is_refused() {
+    let mut rig = Rig::new();
+    rig.append("s", "1");
+    flip(&mut rig, FileId::Epoch, 30);
+    flip(&mut rig, FileId::Epoch, BLOCK + 30);
+    assert_eq!(refusal_code(rig), "epoch-damaged");
+}
+
+#[test]
+fn more_cores_than_partitions_are_refused_in_a_new_directory_and_in_an_old_one() {
+    let mut rig = Rig::new();
+    rig.append("s", "1");
+    for mut disk in [rig.disk.clone(), rig::Disk::default()] {
+        let (code, files) = match start_boot(&mut disk, 5, rig.now) {
+            Ok(_) => ("served", 0),
+            Err(refusal) => (refusal.code, disk.files.len()),
+        };
+        assert_eq!(code, "too-many-cores", "{files} files");
+    }
+    assert_eq!(rig.crash().payloads("s"), ["1"]);
+}
+
+#[test]
+fn a_directory_that_places_streams_by_another_hash_is_refused() {
+    let mut rig = Rig::new();
+    let found = commitlog::Identity::decode(&rig.disk.files[&FileId::Identity]).expect("sound");
+    let other = commitlog::Identity { hash_name: "other-hash".to_owned(), ..found.identity };
+    rig.disk.files.insert(FileId::Identity, bytes::BytesMut::from(&other.encode()[..]));
+    let Err(refusal) = rig.try_crash() else { panic!("refused") };
+    assert_eq!(refusal.code, "hash-name");
+    assert!(refusal.message.contains("other-hash"), "{refusal}");
+}
+
+#[test]
+fn a_block_that_the_disk_refuses_costs_one_chunk_of_a_long_read() {
+    let mut rig = Rig::new();
+    rig.fill("s", 60);
+    let mut rig = rig.restart().crash();
+    let bad = |work: &engine::DiskOp| {
+        matches!(work, engine::DiskOp::Read { file: FileId::Segment { ordinal: 1, .. }, offset, len }
+            if (*offset..*offset + *len as u64).contains(&(2 * BLOCK as u64)))
+    };
+    rig.disk.fault = Some((bad, engine::DiskErrorKind::Io));
+    let reply = rig.read("s", ReadFrom::Seq(SeqNum(1)), 100);
+    assert_eq!(reply.gaps.len(), 1, "{:?}", reply.gaps);
+    let lost = reply.gaps[0].to.0 - reply.gaps[0].from.0 + 1;
+    assert!(lost < 20 && reply.gaps[0].from > SeqNum(1), "one chunk is lost, not more: {:?}", reply.gaps);
+    assert_eq!(reply.records.len() as u64, 60 - lost);
+    rig.disk.fault = None;
+    let again = rig.read("s", ReadFrom::Seq(SeqNum(1)), 100);
+    assert_eq!((again.records.len(), again.gaps.len()), (60, 0), "an error of the disk may pass");
+}
+
+#[test]
+fn a_start_that_finds_no_descriptor_is_refused_and_loses_nothing() {
+    let reads =
+        |work: &engine::DiskOp| matches!(work, engine::DiskOp::Read { file: FileId::Segment { .. }, .. });
+    let mut rig = Rig::new();
+    rig.fill("s", 10);
+    let mut rig = rig.restart();
+    rig.disk.fault = Some((reads, engine::DiskErrorKind::TooManyFiles));
+    let disk = rig.disk.clone();
+    assert_eq!(refusal_code(rig), "partition-io");
+    let mut rig = Rig::new();
+    rig.disk = rig::Disk { fault: None, ..disk };
+    assert_eq!(rig.crash().payloads("s").len(), 10);
 }

@@ -251,3 +251,32 @@ fn a_leftover_that_cannot_be_read_is_told_and_left_alone() {
     rig.fill("s", 3);
     assert_eq!(seqs(&mut rig.restart()).len(), 23);
 }
+
+#[test]
+fn a_leftover_that_cannot_be_removed_is_told_and_tried_again() {
+    let removes = |work: &DiskOp| matches!(work, DiskOp::Remove { .. });
+    let leftover = FileId::Segment { partition: home("s"), ordinal: 77 };
+    let mut rig = with_segments(2);
+    rig.disk.files.insert(leftover, BytesMut::zeroed(BLOCK));
+    rig.disk.fault = Some((removes, DiskErrorKind::Io));
+    let mut rig = rig.crash();
+    assert!(rig.disk.files.contains_key(&leftover));
+    assert_eq!(seqs(&mut rig).len(), 20);
+    rig.disk.fault = None;
+    assert!(!rig.crash().disk.files.contains_key(&leftover));
+}
+
+#[test]
+fn a_hole_between_segments_without_a_manifest_is_told_and_its_numbers_are_skipped() {
+    let mut rig = with_segments(3);
+    let middle = segments(&rig)[1];
+    lose_manifests(&mut rig, "s", false);
+    rig.disk.files.remove(&middle);
+    for life in 0..3 {
+        rig = if life == 1 { rig.restart() } else { rig.crash() };
+        let reply = rig.read("s", ReadFrom::Seq(SeqNum(1)), 1_000);
+        let gap = reply.gaps.first().expect("what is missing is told");
+        assert_eq!((gap.from, gap.to, gap.cause), (SeqNum(11), SeqNum(20), GapCause::Damaged), "life {life}");
+        assert_eq!(rig.append("s", "1").first, SeqNum(31 + life), "life {life}");
+    }
+}
