@@ -101,6 +101,19 @@ fn a_long_poll_answers_with_the_first_event_or_204_and_the_connection_goes_on() 
 }
 
 #[test]
+fn a_long_poll_brings_all_that_is_there_in_one_array() {
+    let server = Server::start(&fresh_dir("form-poll-all"), &[]);
+    let mut client = Client::connect(server.addr).expect("it listens");
+    // More than one array of the other forms, and what one read brings.
+    let lines: Vec<String> = (1..=600).map(|n| format!("[{n},\"{}\"]", "z".repeat(190))).collect();
+    post_lines(&mut client, "s", &lines);
+    let reply = client.get("/listen?s=b:s:1").expect("an answer");
+    let items: Vec<Value> = serde_json::from_slice(&reply).expect("an array");
+    assert!(items.iter().map(id).eq(1..=600), "{} items", items.len());
+    assert!(items.iter().all(|item| item["data"][0] == item["meta"]["id"]));
+}
+
+#[test]
 fn requests_behind_a_long_poll_wait_for_it_and_are_answered() {
     use std::io::{Read, Write};
     let server = Server::start(&fresh_dir("form-pipelined"), &[]);

@@ -1,10 +1,10 @@
-//! The long-poll form of `/listen`: one reply with the first array that comes, or 204.
+//! The long-poll form of `/listen`: one reply with what is there when something has come, or 204.
 //!
 //! The connection goes on afterwards. A client that goes away meanwhile is noticed; what it sends meanwhile
 //! is kept for the next request, up to one read.
 
 use super::request::ListenRequest;
-use super::wire::{Turn, Waits, Wire};
+use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits, Wire};
 use super::{Unopened, failure_of, give_back, refuse, subscribe_all, wait_until_open};
 use crate::broker::fanout::{Entry, Form, Outbox};
 use crate::faces::http::handoff::Ending;
@@ -61,7 +61,7 @@ async fn poll(core: &Core, wire: &mut Wire, alarm: &Alarm, request: &ListenReque
     let deadline_ns = clock::monotonic_ns().saturating_add(nanoseconds(request.timeout));
     loop {
         listener.pump();
-        if let Some(array) = first_array(listener.outbox()) {
+        if let Some(array) = take_array(listener.outbox()) {
             return Outcome::Array(array);
         }
         if let Some(fault) = listener.outbox().fault() {
@@ -96,12 +96,25 @@ async fn wait(
     }
 }
 
-fn first_array(outbox: &Outbox) -> Option<Bytes> {
-    let (entries, _) = outbox.take(0, 1);
-    match entries.into_iter().next()? {
-        Entry::Array(array) => Some(array.json),
+/// What has come so far, as one array, if anything has.
+fn take_array(outbox: &Outbox) -> Option<Bytes> {
+    let (entries, _) = outbox.take(SEND_BYTES, SEND_ENTRIES);
+    let mut arrays = entries.into_iter().map(|entry| match entry {
+        Entry::Array(array) => array.json,
         Entry::Wire(_) => unreachable!("this form gets arrays"),
+    });
+    let first = arrays.next()?;
+    if arrays.len() == 0 {
+        return Some(first);
     }
+    let mut joined = BytesMut::from(&first[..]);
+    for array in arrays {
+        // `[1,2]` and `[3]` are `[1,2,3]`; none is empty.
+        joined.truncate(joined.len() - 1);
+        joined.extend_from_slice(b",");
+        joined.extend_from_slice(&array[1..]);
+    }
+    Some(joined.freeze())
 }
 
 fn write_array(out: &mut BytesMut, core: &Core, to: ReplyTo, array: &[u8]) {
