@@ -1,6 +1,7 @@
 //! The command line: verbs, flags and their help.
 //!
-//! Only shapes and words; nothing here acts. The same flags, without their dashes, are the keys of a scenario.
+//! Only shapes and words; nothing here acts. The same flags, without their dashes, are the keys of a
+//! scenario.
 
 use crate::decide::payload::Shape;
 use crate::drive::plan::{From, Subscribe};
@@ -36,6 +37,7 @@ Examples:
   loadgen verify --server target/release/millrace --data ./verify --kill-every 5s --for 1m
   loadgen run post-128-c64 --server-pid 4711           a scenario from loadgen/scenarios
   loadgen report sweep.json -o report.html             plots and a table
+  loadgen compare post-128-c64 --against redis         in turn with a peer
 
 Latency is counted from the intended send time in an open loop: a request that had to wait for a slow
 server carries its wait. Durations have a unit (us, ms, s, m, h), sizes may have one (KiB, MiB, kB, MB),
@@ -63,6 +65,8 @@ pub(crate) enum Verb {
     List(ListArgs),
     /// Make one HTML page and a table of results.
     Report(ReportArgs),
+    /// Run a scenario against Millrace and a peer in turn.
+    Compare(CompareArgs),
 }
 
 /// What every load has.
@@ -323,4 +327,56 @@ pub(crate) struct ReportArgs {
     /// The page to write; without it, only the table is printed.
     #[arg(short, long, value_name = "HTML")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// `loadgen compare`.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = "\
+Each round starts Millrace on a new data directory, runs the scenario, stops it, and does the same with the
+peer. Peers are started by scripts (`redis.sh start PORT`, `redis.sh stop`) that say which processes they
+started and how durable they are.
+
+Examples:
+  loadgen compare post-128-c64 --against redis --server-cores 0 --client-cores 1
+  loadgen compare fanout-100 --against nchan --rounds 5 --out nchan.json")]
+pub(crate) struct CompareArgs {
+    /// A scenario's name, or a file that ends with .toml.
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: String,
+    /// The peer.
+    #[arg(long, value_enum)]
+    pub(crate) against: Peer,
+    /// Rounds; each runs both.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) rounds: usize,
+    /// The Millrace binary.
+    #[arg(long, value_name = "PATH", default_value = "target/release/millrace")]
+    pub(crate) server: PathBuf,
+    /// More arguments of Millrace, separated by blanks.
+    #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
+    pub(crate) server_args: String,
+    /// A directory for Millrace's data; a new one is made in it for each round and removed afterwards.
+    #[arg(long, value_name = "DIR", default_value = "./loadgen-compare")]
+    pub(crate) data: PathBuf,
+    /// Processors of the server and the peer, as 0 or 0-1.
+    #[arg(long, value_name = "CORES", value_parser = parse_cores)]
+    pub(crate) server_cores: Option<CoreList>,
+    /// Processors of the client.
+    #[arg(long, value_name = "CORES", value_parser = parse_cores)]
+    pub(crate) client_cores: Option<CoreList>,
+    /// Where the peers' scripts are.
+    #[arg(long, value_name = "DIR", default_value = "tuning/peers")]
+    pub(crate) peers: PathBuf,
+    /// Where scenarios are found by name.
+    #[arg(long, value_name = "DIR", default_value = "loadgen/scenarios")]
+    pub(crate) scenarios: PathBuf,
+    /// Write all results to a file that `report` reads.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Flags of the scenario's verb, after `--`.
+    #[arg(last = true, value_name = "FLAGS")]
+    pub(crate) flags: Vec<String>,
 }

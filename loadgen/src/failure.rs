@@ -1,7 +1,7 @@
 //! Why loadgen cannot do what it was asked: a sentence and what to do next.
 //!
-//! Every part returns it up to `main`, which alone prints it, as `loadgen: …`, and ends the process. Errors of
-//! a server under load are not failures; they are counted by kind.
+//! Every part returns it up to `main`, which alone prints it, as `loadgen: …`, and ends the process. Errors
+//! of a server under load are not failures; they are counted by kind.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! One listener's view of its streams: the next number due in each, and what went wrong so far.
 //!
 //! Fed with the stamps of everything a listener receives. Law: `received + missing - repeated` of a stream is
-//! how far it has come since its first number; a delivery that is neither the next nor one seen before counts the
-//! numbers it skipped as missing, and one that comes after all as reordered.
+//! how far it has come since its first number; a delivery that is neither the next nor one seen before counts
+//! the numbers it skipped as missing, and one that comes after all as reordered.
 
 use super::payload::Stamp;
 
@@ -111,7 +111,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn without_faults_a_follower_is_complete_exactly_at_the_last_number(last in 1..100u64, upto in 0..120u64) {
+        fn without_faults_a_follower_is_complete_exactly_at_the_last_number(
+            last in 1..100u64, upto in 0..120u64,
+        ) {
             let mut follower = Follower::new(vec![(0, 1)]);
             (1..=upto).for_each(|number| assert!(follower.handle_stamp(stamp(0, number))));
             prop_assert!(follower.faults().is_none());

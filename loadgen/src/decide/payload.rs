@@ -1,9 +1,10 @@
 //! The bytes of an event: a fixed size, JSON or binary, with a stamp that says when, which stream and which
 //! number, so that a listener can check order and age without parsing JSON.
 //!
-//! Written by appenders, scanned by listeners of every wire. A stamp is `"lg":"TTTTTTTTTTTTTTTT.SSSSSSSS.NNNNNNNNNNNN"`
-//! in hexadecimal; nothing in it needs an escape, so it survives every JSON writer. Laws: an event has exactly
-//! the size asked for; scanning any text finds each whole stamp once and never panics.
+//! Written by appenders, scanned by listeners of every wire. A stamp is
+//! `"lg":"TTTTTTTTTTTTTTTT.SSSSSSSS.NNNNNNNNNNNN"` in hexadecimal; nothing in it needs an escape, so it
+//! survives every JSON writer. Laws: an event has exactly the size asked for; scanning any text finds each
+//! whole stamp once and never panics.
 
 use super::choice::Mix;
 use bytes::{BufMut, BytesMut};
@@ -184,7 +185,9 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_the_scanner_panic(text in prop::collection::vec(any::<u8>(), 0..100), cut in 0..60usize) {
+        fn no_text_makes_the_scanner_panic(
+            text in prop::collection::vec(any::<u8>(), 0..100), cut in 0..60usize,
+        ) {
             let mut event = written(&Payload::new(Shape::Json, STAMPED_BYTES_MIN), Stamp::default());
             event.truncate(cut);
             event.extend_from_slice(&text);

@@ -137,7 +137,8 @@ mod tests {
         fn workers_together_offer_what_one_would(
             per_s in 1.0..50_000.0f64, count in 1..9usize, count_max in 0..20_000u64,
         ) {
-            let part = |index, count| Schedule::new(Pace::Open { per_s }, (0, SECOND), (index, count), count_max);
+            let pace = Pace::Open { per_s };
+            let part = |index, count| Schedule::new(pace, (0, SECOND), (index, count), count_max);
             let alone = taken(&mut part(0, 1), [SECOND]);
             let mut all: Vec<u64> = (0..count).flat_map(|i| taken(&mut part(i, count), [SECOND])).collect();
             all.sort_unstable();

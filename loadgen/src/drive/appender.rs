@@ -1,8 +1,8 @@
 //! The writing connections of one worker: fills them as the schedule says and takes answers in order.
 //!
-//! Called by the worker's loop. Where events are numbered, stream s belongs to connection s modulo their count,
-//! so that a stream's events are sent in order. Invariants: a connection has at most `pipeline` requests under way;
-//! each request is answered, or counted as lost when its connection ends.
+//! Called by the worker's loop. Where events are numbered, stream s belongs to connection s modulo their
+//! count, so that a stream's events are sent in order. Invariants: a connection has at most `pipeline`
+//! requests under way; each request is answered, or counted as lost when its connection ends.
 
 use super::plan::{LoadPlan, Order};
 use super::reactor::Ready;

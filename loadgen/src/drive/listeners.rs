@@ -1,8 +1,8 @@
 //! The listeners of one worker: connect, subscribe, receive, check, and come back where they left.
 //!
-//! Called by the worker's loop with tokens above its writers'. A listener that is slow on purpose reads a budget
-//! every [`SLOW_TICK_NS`] and is not asked for its latency. Invariant: a listener's follower sees every stamp that
-//! it receives, on any of its connections, in the order received.
+//! Called by the worker's loop with tokens above its writers'. A listener that is slow on purpose reads a
+//! budget every [`SLOW_TICK_NS`] and is not asked for its latency. Invariant: a listener's follower sees
+//! every stamp that it receives, on any of its connections, in the order received.
 
 use super::plan::{From, ListenPlan, LoadPlan};
 use super::reactor::Ready;

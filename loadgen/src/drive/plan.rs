@@ -1,7 +1,7 @@
 //! Everything that one run does, checked: the result of the options, the input of the workers.
 //!
-//! Built by the verbs, shared by all threads, never changed while a run goes on. One plan is one rate; a sweep
-//! makes a plan for each.
+//! Built by the verbs, shared by all threads, never changed while a run goes on. One plan is one rate; a
+//! sweep makes a plan for each.
 
 use crate::decide::schedule::Pace;
 use crate::wire::append::AppendForm;

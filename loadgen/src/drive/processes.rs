@@ -1,6 +1,7 @@
 //! Processor time and memory of processes, from `/proc`, and the processors a thread may use.
 //!
-//! Read once a second by the coordinator. A process that is gone reads as nothing. Linux only, as the server is.
+//! Read once a second by the coordinator. A process that is gone reads as nothing. Linux only, as the server
+//! is.
 
 use crate::failure::{Exit, Failure};
 use nix::sched::{CpuSet, sched_setaffinity};

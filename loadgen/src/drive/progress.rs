@@ -1,7 +1,7 @@
 //! The live line of a run, on a terminal and only there.
 //!
-//! Written to stderr by the coordinator once a second, over the line before. Results go to stdout, so a pipe sees
-//! nothing of this.
+//! Written to stderr by the coordinator once a second, over the line before. Results go to stdout, so a pipe
+//! sees nothing of this.
 
 use crate::quantity::{show_count, show_ns};
 use std::io::{IsTerminal, Write};

@@ -1,8 +1,8 @@
 //! Waiting for sockets with a deadline finer than a millisecond.
 //!
-//! Each worker has one. epoll counts in milliseconds, too coarse for thousands of intended times a second, so a
-//! timer file descriptor stands among the sockets; a deadline nearer than [`SPIN_NS`] is polled for. A wait ends
-//! after [`WAIT_MAX`] at the latest, so that a worker sees the end of its run.
+//! Each worker has one. epoll counts in milliseconds, too coarse for thousands of intended times a second, so
+//! a timer file descriptor stands among the sockets; a deadline nearer than [`SPIN_NS`] is polled for. A wait
+//! ends after [`WAIT_MAX`] at the latest, so that a worker sees the end of its run.
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Registry, Token};

@@ -1,7 +1,7 @@
 //! What the threads of one run share: when it begins, how far everybody is, and the wish to stop.
 //!
-//! Plain atomics, written by one side and read by others; nothing waits for a lock. `begin_ns` is 0 until every
-//! connection is made. `last_numbers` tells listeners what they must have received before they may go.
+//! Plain atomics, written by one side and read by others; nothing waits for a lock. `begin_ns` is 0 until
+//! every connection is made. `last_numbers` tells listeners what they must have received before they may go.
 
 use crate::clock::Clock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

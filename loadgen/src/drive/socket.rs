@@ -1,8 +1,8 @@
 //! A non-blocking TCP connection with its buffers: one read and one write per wake-up.
 //!
-//! Owned by appenders and listeners. What is read is whatever is there, up to the worker's scratch buffer; what is
-//! to be sent gathers in `output` until it is flushed. A short read means that nothing is left, so there is no
-//! second call that only says so.
+//! Owned by appenders and listeners. What is read is whatever is there, up to the worker's scratch buffer;
+//! what is to be sent gathers in `output` until it is flushed. A short read means that nothing is left, so
+//! there is no second call that only says so.
 
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;

@@ -1,8 +1,8 @@
 //! One thread of the client: its sockets, its loop, its counts.
 //!
 //! Started by `load`. A turn of the loop sends what is due, waits, and takes what came; windows go to the
-//! coordinator once a second. A worker ends by itself when its part is done or the drain is over, and tells what its
-//! listeners found. It never prints.
+//! coordinator once a second. A worker ends by itself when its part is done or the drain is over, and tells
+//! what its listeners found. It never prints.
 
 use super::appender::Appender;
 use super::listeners::{Heard, Listeners};

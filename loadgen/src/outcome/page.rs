@@ -1,14 +1,15 @@
 //! Results as one HTML page that needs nothing else: inline style, inline SVG, no script.
 //!
-//! Pure; called by `loadgen report`. A plot that has nothing to show is left out: rate against p99 needs a run
-//! with several rates.
+//! Pure; called by `loadgen report`. A plot that has nothing to show is left out: rate against p99 needs a
+//! run with several rates.
 
 use super::plot::{Chart, Scale, Series, escape, svg};
 use super::result::{ResultFile, Run, Second};
 use super::table;
 
 const STYLE: &str = "\
-body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem;color:#1a1a1a;background:#fff}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem}
+body{color:#1a1a1a;background:#fff}
 h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2.2rem}
 pre,code{font:13px/1.45 ui-monospace,monospace}pre{overflow-x:auto;background:#f6f6f6;padding:.8rem}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(480px,1fr));gap:1rem}

@@ -1,7 +1,7 @@
 //! Line charts as inline SVG, without any script or style from elsewhere.
 //!
-//! Pure: points in, text out. Law: any finite points give a chart whose coordinates lie inside it; points that are
-//! not finite, or not positive on a logarithmic axis, are left out.
+//! Pure: points in, text out. Law: any finite points give a chart whose coordinates lie inside it; points
+//! that are not finite, or not positive on a logarithmic axis, are left out.
 
 use std::fmt::Write;
 
@@ -246,7 +246,8 @@ mod tests {
         ) {
             let scales = [Scale::Linear, Scale::Log, Scale::Nines];
             let text = chart(points, scales[which % 3], scales[which / 3]);
-            let line = text.lines().find_map(|line| line.strip_prefix("<polyline points=\"")).expect("a line");
+            let line = text.lines().find_map(|line| line.strip_prefix("<polyline points=\""));
+            let line = line.expect("a line");
             let line = line.split('"').next().expect("it ends");
             for number in line.split([' ', ',']).filter(|number| !number.is_empty()) {
                 let number: f64 = number.parse().expect("a number");

@@ -1,7 +1,7 @@
 //! The document of a result, as JSON: what was run, where, and what came of it.
 //!
-//! Written by `--json` and `--out`, read by `loadgen report` and `loadgen compare`. Times are microseconds, sizes
-//! bytes, shares of a processor 1.0 for a whole one. Law: what is written is read back the same.
+//! Written by `--json` and `--out`, read by `loadgen report` and `loadgen compare`. Times are microseconds,
+//! sizes bytes, shares of a processor 1.0 for a whole one. Law: what is written is read back the same.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

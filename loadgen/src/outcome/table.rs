@@ -1,7 +1,7 @@
 //! Results as text for a terminal: one row for each run.
 //!
-//! Pure; used after a run, by `report` and by `compare`. Columns are as wide as their widest cell, numbers at the
-//! right.
+//! Pure; used after a run, by `report` and by `compare`. Columns are as wide as their widest cell, numbers at
+//! the right.
 
 use super::result::{ResultFile, Run};
 use crate::quantity::{show_count, show_ns};
@@ -104,8 +104,8 @@ fn listen_notes(run: &Run) -> String {
     let verdict = if found.is_sound { "complete and in order" } else { "NOT complete or NOT in order" };
     let us = |us: f64| show_ns((us * 1e3) as u64);
     let mut text = format!(
-        "listeners: {}, {verdict}: missing {}, repeated {}, foreign {}, behind {} (of {} listeners), slow ones \
-         missed {}, reconnects {}\n",
+        "listeners: {}, {verdict}: missing {}, repeated {}, foreign {}, behind {} (of {} listeners), \
+         slow ones missed {}, reconnects {}\n",
         found.listeners,
         found.missing,
         found.repeated,

@@ -1,7 +1,7 @@
 //! `loadgen listen`: listeners and a writer in one run, order and completeness checked.
 //!
-//! Streams are made anew for each run (their names begin with its time), so that numbers begin at 1. A history is
-//! written first by the same means, then listeners connect, then the writer begins.
+//! Streams are made anew for each run (their names begin with its time), so that numbers begin at 1. A
+//! history is written first by the same means, then listeners connect, then the writer begins.
 
 use super::common;
 use crate::cli::ListenArgs;

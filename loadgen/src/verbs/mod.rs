@@ -5,7 +5,9 @@
 
 pub(crate) mod append;
 pub(crate) mod common;
+pub(crate) mod compare;
 pub(crate) mod listen;
+pub(crate) mod peers;
 pub(crate) mod report;
 pub(crate) mod scenario;
 
@@ -34,6 +36,7 @@ pub(crate) fn dispatch(cli: &Cli, arguments: &[String], clock: Clock) -> Result<
         }
         Verb::List(args) => scenario::list(&args.scenarios),
         Verb::Report(args) => report::run(args),
+        Verb::Compare(args) => compare::run(args, clock),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Scenarios: TOML files that stand for a verb with its flags.
 //!
-//! `loadgen run` turns a file into arguments and parses them like any command line, so that a key that does not
-//! exist or a value that does not fit is told in the same words. Flags on the command line come later and win.
+//! `loadgen run` turns a file into arguments and parses them like any command line, so that a key that does
+//! not exist or a value that does not fit is told in the same words. Flags on the command line come later and
+//! win.
 
 use super::common;
 use crate::failure::Failure;

@@ -1,8 +1,9 @@
 //! The history check: from notes and what a stream holds at the end to breaches of what was promised.
 //!
 //! Pure, and linear in the number of events and requests of the stream. Every rule is one of `docs/api.md`:
-//! numbers without holes, acknowledged events once at their number and byte for byte, refused ones absent, unknown ones
-//! at most once, batches whole, conditions kept, real time respected, nothing unseen that was seen.
+//! numbers without holes, acknowledged events once at their number and byte for byte, refused ones absent,
+//! unknown ones at most once, batches whole, conditions kept, real time respected, nothing unseen that was
+//! seen.
 
 use super::content::EventId;
 use super::notes::{Notes, Outcome, Request, digest};
@@ -229,7 +230,9 @@ impl Checker<'_> {
         if found.count > 0 && (found.is_torn || found.count < request.events) {
             self.breach(BreachKind::BatchTorn { writer, request: index });
         }
-        if let Some(after) = request.after.filter(|after| found.count > 0 && found.first != after.wrapping_add(1)) {
+        if let Some(after) =
+            request.after.filter(|after| found.count > 0 && found.first != after.wrapping_add(1))
+        {
             self.breach(BreachKind::ConditionBroken { number: found.first, after });
         }
         match request.outcome {

@@ -149,7 +149,9 @@ fn what_was_seen_must_stay_and_time_must_not_go_back() {
 
 proptest! {
     #[test]
-    fn any_one_event_lost_repeated_swapped_or_changed_is_noticed(at in 0..12usize, to in 0..12usize, fault in 0..4u8) {
+    fn any_one_event_lost_repeated_swapped_or_changed_is_noticed(
+        at in 0..12usize, to in 0..12usize, fault in 0..4u8,
+    ) {
         let found = planted(|held| match fault {
             0 => drop(held.remove(at)),
             1 => held.insert(to, held[at].clone()),

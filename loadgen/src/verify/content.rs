@@ -1,7 +1,7 @@
 //! The bytes of an event of the verifier, made from its identity alone.
 //!
-//! Writers send them, the check makes them again and compares. Law: the identity can be read from the bytes, and two
-//! identities never have the same bytes.
+//! Writers send them, the check makes them again and compares. Law: the identity can be read from the bytes,
+//! and two identities never have the same bytes.
 
 use crate::decide::choice::Mix;
 

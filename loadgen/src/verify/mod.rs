@@ -1,7 +1,7 @@
 //! `loadgen verify`: writes while the server is killed and started again, then proves that nothing is lost.
 //!
-//! `writers` and `readers` fill the notes, `server` owns the process, `check` is a pure function from notes and what
-//! the server holds at the end to breaches. Only the process that was started here is ever killed.
+//! `writers` and `readers` fill the notes, `server` owns the process, `check` is a pure function from notes
+//! and what the server holds at the end to breaches. Only the process that was started here is ever killed.
 
 pub(crate) mod check;
 pub(crate) mod client;

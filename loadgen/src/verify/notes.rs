@@ -1,7 +1,7 @@
 //! What the verifier knows: every request with its outcome, and what was seen on the way.
 //!
-//! Each actor keeps its own and gives them away at the end. Times are readings of one clock: `begun_ns` before the
-//! first byte was sent, `ended_ns` after the answer was read.
+//! Each actor keeps its own and gives them away at the end. Times are readings of one clock: `begun_ns`
+//! before the first byte was sent, `ended_ns` after the answer was read.
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Reading streams back: whole at the end, and here and there on the way.
 //!
-//! What is read on the way must still be there at the end: once seen, never unseen. The end is read in pages, each
-//! behind the last.
+//! What is read on the way must still be there at the end: once seen, never unseen. The end is read in pages,
+//! each behind the last.
 
 use super::Stage;
 use super::check::Held;
@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn events_are_read_byte_for_byte() {
-        let body = br#"[{"meta":{"id":3,"t":9,"bucket":"b"},"data":{"a" : 1.0e1}},{"data":"x","meta":{"id":4,"t":9}}]"#;
+        let body = br#"[{"meta":{"id":3,"t":9,"b":"c"},"data":{"a" : 1.0e1}},
+            {"data":"x","meta":{"id":4,"t":9}}]"#;
         let held = parse(body).expect("it is sound");
         assert_eq!(held[0], Held { number: 3, time_ms: 9, content: br#"{"a" : 1.0e1}"#.to_vec() });
         assert_eq!((held[1].number, &held[1].content[..]), (4, &b"\"x\""[..]));

@@ -1,7 +1,7 @@
 //! The server under test as a child process: started on a free loopback port, killed, started again.
 //!
-//! Used by `verify` and `compare`. The ready line on its standard output tells the address. Only the child that was
-//! started here is signalled, and it never outlives its owner.
+//! Used by `verify` and `compare`. The ready line on its standard output tells the address. Only the child
+//! that was started here is signalled, and it never outlives its owner.
 
 use crate::cli::VerifyArgs;
 use crate::drive::processes;

@@ -1,8 +1,8 @@
 //! Appends in the words of each peer: a request of one or several events, and its answer.
 //!
 //! One [`AppendTemplate`] is shared by all connections of a worker, so that a request is two copies and the
-//! digits of a stream's number; each connection has an [`AppendWire`] that reads answers. Invariant: answers come
-//! in the order of the requests, one [`Answer`] for each request, whatever the number of its events.
+//! digits of a stream's number; each connection has an [`AppendWire`] that reads answers. Invariant: answers
+//! come in the order of the requests, one [`Answer`] for each request, whatever the number of its events.
 
 use super::peer::Peer;
 use super::resp::{self, Reply};

@@ -1,8 +1,8 @@
 //! A listener's side of each form: what to ask, and what was received.
 //!
-//! The driver sends `output`, feeds `input` and calls [`ListenWire::receive`]; everything that may hold events is
-//! handed to a function as text. A wire lives as long as its connection; where it had come to is kept by the
-//! listener's follower and by [`ListenWire::resume_id`].
+//! The driver sends `output`, feeds `input` and calls [`ListenWire::receive`]; everything that may hold
+//! events is handed to a function as text. A wire lives as long as its connection; where it had come to is
+//! kept by the listener's follower and by [`ListenWire::resume_id`].
 
 use super::append::stream_name;
 use super::peer::{Form, Peer};

@@ -1,7 +1,7 @@
 //! A listener of Redis Streams: where a stream ends, then XREAD BLOCK from there, again and again.
 //!
-//! Part of the listen wire. Redis has no subscription that stands before its first answer, so the present is asked
-//! for first (XREVRANGE), and reading begins behind it: nothing that comes later is missed.
+//! Part of the listen wire. Redis has no subscription that stands before its first answer, so the present is
+//! asked for first (XREVRANGE), and reading begins behind it: nothing that comes later is missed.
 
 use super::append::stream_name;
 use super::listen::{ListenForm, Progress, Resume};
@@ -140,7 +140,8 @@ mod tests {
         assert!(step(&mut input, &mut out, &mut heard).is_open && heard.is_empty());
         assert!(out.ends_with(b"$3\r\n4-2\r\n"), "{out:?}");
         out.clear();
-        let events = "*2\r\n*2\r\n$3\r\n5-1\r\n*2\r\n$1\r\nd\r\n$1\r\na\r\n*2\r\n$3\r\n5-2\r\n*2\r\n$1\r\nd\r\n$1\r\nb\r\n";
+        let event = |id: &str, text: &str| format!("*2\r\n$3\r\n{id}\r\n*2\r\n$1\r\nd\r\n$1\r\n{text}\r\n");
+        let events = format!("*2\r\n{}{}", event("5-1", "a"), event("5-2", "b"));
         let mut input = BytesMut::from(&*format!("*1\r\n*2\r\n$11\r\nb:s00000001\r\n{events}"));
         step(&mut input, &mut out, &mut heard);
         assert_eq!(heard, [&b"d"[..], b"a", b"d", b"b"]);

@@ -1,8 +1,8 @@
 //! RESP2, the protocol of Redis, from a client: commands out, replies in.
 //!
-//! Used by the Redis wires. A reply is taken from the buffer once it is all there; any split of the input gives
-//! the same replies. Bounds: depth [`DEPTH_MAX`], one string [`STRING_BYTES_MAX`]; a claimed length never allocates
-//! anything.
+//! Used by the Redis wires. A reply is taken from the buffer once it is all there; any split of the input
+//! gives the same replies. Bounds: depth [`DEPTH_MAX`], one string [`STRING_BYTES_MAX`]; a claimed length
+//! never allocates anything.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::fmt;
