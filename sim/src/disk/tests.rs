@@ -1,4 +1,7 @@
 //! Laws of the simulated disk as a whole; inodes and names have their own beside them.
+//!
+//! What was flushed survives every crash, what was not may be lost, torn or kept in any combination, and
+//! one seed always decides alike.
 
 use super::*;
 use types::{PartitionId, ShardId};

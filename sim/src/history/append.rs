@@ -1,4 +1,7 @@
 //! Appends: what is submitted, and what an answer to it may say.
+//!
+//! An append with an idempotency key is one logical append, however often it is tried. An acknowledgement
+//! fixes its place for ever; an error after submission means unknown, never absent.
 
 use super::model::{Acked, Logical};
 use super::{Asked, Checked, History, Law};

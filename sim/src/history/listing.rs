@@ -1,4 +1,7 @@
 //! Descriptions and listings: ordered, within their page, up to date, and nothing that was never written.
+//!
+//! A listing is not a snapshot: it is judged by what existed throughout, and by what can have existed at some
+//! moment between question and answer.
 
 use super::model::Floor;
 use super::{Checked, History, Law};

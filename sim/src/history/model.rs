@@ -1,5 +1,7 @@
 //! What the checker remembers: appends, streams, deletions and trims, each with the steps between which
 //! it may have taken effect.
+//!
+//! Filled by the other modules of `history`; no law is judged here.
 
 use super::Step;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,7 @@
 //! A read's reply: dense, from the right place, within its limits, and no older than what was known.
+//!
+//! What was known is what the asker could know when it asked: replies that were on their way then do not
+//! count. A gap in a reply needs its reason.
 
 use super::model::Floor;
 use super::{Checked, History, Law, Step};

@@ -1,4 +1,10 @@
 //! Hand-made histories, one good and at least one bad for every law.
+//!
+//! A [`Story`] tells the checker what clients of one stream did and saw; a law is broken by the one reply
+//! that contradicts it. Here the laws of appends and of what must be there.
+
+mod removal;
+mod replies;
 
 use super::*;
 use bytes::BytesMut;
@@ -390,144 +396,4 @@ fn time_never_goes_back() {
     story.append(&["a"]);
     story.append(&["b"]);
     breaks(Law::TimeWentBack, story.read(found(E1, &[record(1, 20, "a"), record(2, 10, "b")])));
-}
-
-#[test]
-fn what_was_deleted_stays_deleted() {
-    let mut story = two();
-    let all = [record(1, 10, "a"), record(2, 20, "b")];
-    story.read(found(E1, &all)).unwrap();
-    story.deleted();
-    story.read(found(Epoch(0), &[])).unwrap();
-    breaks(Law::Undeleted, story.read(found(E1, &all)));
-    let mut story = two();
-    story.deleted();
-    // In whatever incarnation: these events were acknowledged before.
-    breaks(Law::Undeleted, story.read(found(E9, &all)));
-}
-
-#[test]
-fn a_new_incarnation_needs_a_deletion() {
-    let mut story = two();
-    story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
-    story.append(&["c"]);
-    story.history.crash();
-    let reply = found(E9, &[record(1, 30, "c")]);
-    story.history.begin_audit();
-    breaks(Law::Stale, story.read(reply.clone()));
-    let mut story = two();
-    story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])).unwrap();
-    let to = story.delete();
-    story.append(&["c"]);
-    story.history.crash();
-    story.audit(reply).unwrap();
-    assert_eq!(story.history.open_count(), 0, "{to:?}");
-}
-
-#[test]
-fn what_was_trimmed_stays_trimmed() {
-    let mut story = two();
-    let to = story.to();
-    story.history.submit(SHARD, &Command::Trim { to, stream: key(), before: SeqNum(2) });
-    story.history.reply(to, &Reply::Trimmed { first: SeqNum(2) }).unwrap();
-    let gap = Gap { from: SeqNum(1), to: SeqNum(1), cause: GapCause::Trimmed };
-    let mut reply = found(E1, &[record(2, 20, "b")]);
-    breaks(Law::Hole, story.read(reply.clone()));
-    reply.gaps.push(gap);
-    story.audit(reply).unwrap();
-    breaks(Law::Untrimmed, story.read(found(E1, &[record(1, 10, "a"), record(2, 20, "b")])));
-}
-
-#[test]
-fn events_do_not_leave_without_a_trim() {
-    let mut story = two();
-    let all = [record(1, 10, "a"), record(2, 20, "b")];
-    story.read(found(E1, &all)).unwrap();
-    let mut reply = found(E1, &all[1..]);
-    reply.gaps.push(Gap { from: SeqNum(1), to: SeqNum(1), cause: GapCause::Trimmed });
-    breaks(Law::SeenVanished, story.audit(reply));
-}
-
-#[test]
-fn a_reply_shows_what_was_acknowledged_before_the_question() {
-    let mut story = two();
-    let early = story.ask_read(1);
-    story.stored("c", 3);
-    let two_events = found(E1, &[record(1, 10, "a"), record(2, 20, "b")]);
-    story.history.reply(early, &Reply::Read(two_events.clone())).unwrap();
-    breaks(Law::Stale, story.read(two_events));
-    breaks(Law::Stale, story.watch(3, E1));
-    let to = story.to();
-    story.history.submit(SHARD, &Command::Describe { to, stream: key() });
-    breaks(Law::Stale, story.history.reply(to, &Reply::Described(None)));
-}
-
-#[test]
-fn a_listing_is_sorted_whole_and_true() {
-    let listing = |streams: &[&str], after: &str| {
-        let mut story = two();
-        story.history.set_owner(&key(), SHARD);
-        let to = story.to();
-        let bucket = key().bucket;
-        let page = ListPage { after: after.to_owned(), limit: 10, ..ListPage::default() };
-        story.history.submit(SHARD, &Command::ListStreams { to, bucket, page });
-        let describe = |name: &&str| engine::StreamDescription {
-            key: StreamKey::parse("b", name).unwrap(),
-            epoch: E1,
-            first: SeqNum(1),
-            last: SeqNum(2),
-            bytes: 100,
-            last_time: Timestamp(20),
-        };
-        story.history.reply(to, &Reply::Streams(streams.iter().map(describe).collect()))
-    };
-    listing(&["s"], "").unwrap();
-    breaks(Law::Stale, listing(&[], ""));
-    listing(&[], "s").unwrap();
-    breaks(Law::WrongReply, listing(&["s"], "s"));
-    breaks(Law::Invented, listing(&["s", "t"], ""));
-    breaks(Law::WrongReply, listing(&["s", "s"], ""));
-}
-
-#[test]
-fn a_question_has_one_answer() {
-    let mut story = Story::default();
-    let to = story.append(&["a"]);
-    story.ack(to, 1, 1).unwrap();
-    breaks(Law::AnsweredTwice, story.ack(to, 1, 1));
-}
-
-#[test]
-fn deliveries_continue_each_other() {
-    let mut story = two();
-    story.watch(3, E1).unwrap();
-    story.append(&["c"]);
-    story.append(&["d"]);
-    breaks(Law::DeliveryOutOfOrder, story.delivered(&[record(4, 40, "d")]));
-    story.delivered(&[record(3, 30, "c")]).unwrap();
-    breaks(Law::DeliveryOutOfOrder, story.delivered(&[record(3, 30, "c")]));
-    story.delivered(&[record(4, 40, "d")]).unwrap();
-    let skip = Change::Skipped { from: SeqNum(5), next: SeqNum(7) };
-    breaks(Law::GapUnexplained, story.deliver(E1, skip));
-}
-
-#[test]
-fn a_watcher_is_told_of_a_deletion() {
-    let mut story = two();
-    story.watch(3, E1).unwrap();
-    story.deleted();
-    story.append(&["c"]);
-    breaks(Law::DeliveryOutOfOrder, story.deliver(E9, Change::Records(vec![record(1, 30, "c")])));
-    story.deliver(E1, Change::Deleted).unwrap();
-    story.deliver(E9, Change::Records(vec![record(1, 30, "c")])).unwrap();
-}
-
-#[test]
-fn a_watcher_misses_nothing() {
-    let mut story = two();
-    story.watch(3, E1).unwrap();
-    story.stored("c", 3);
-    let all = [record(1, 10, "a"), record(2, 20, "b"), record(3, 30, "c")];
-    // The read says "you are in the present", the watch has not had the event.
-    breaks(Law::DeliveryMissed, story.read(found(E1, &all)));
 }

@@ -1,4 +1,7 @@
 //! The laws of `docs/architecture.md` as a history can break them.
+//!
+//! Made by the checker at the first contradiction, printed with the seed by whoever runs a scenario. A law is
+//! a name for people: nothing branches on it.
 
 use super::Step;
 use std::fmt;

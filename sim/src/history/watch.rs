@@ -1,4 +1,7 @@
 //! Watchers: every delivery continues the one before, and tells what it does not give.
+//!
+//! A watch begins where its answer says; from there on every event comes once and in order, until the stream
+//! is deleted or the server dies.
 
 use super::model::Floor;
 use super::{Checked, History, Law};

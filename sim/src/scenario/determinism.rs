@@ -1,4 +1,7 @@
 //! One seed twice gives the same bytes: the meta test of everything else.
+//!
+//! Runs the random scenarios twice and compares their tallies, the hash of every byte written and every
+//! reply given among them. What differs would make every printed seed worthless.
 
 use super::{Tally, crash, rot};
 use engine::Sabotage;
