@@ -1,4 +1,7 @@
 //! What passes between the directory's [`crate::Boot`] and each shard's [`crate::Recovery`].
+//!
+//! Plain values, so that the shell may carry them from core to core: a plan down when the directory is open,
+//! a report up when the shard has read everything.
 
 use crate::sabotage::Sabotage;
 use commitlog::ShardMark;

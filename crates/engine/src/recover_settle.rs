@@ -165,10 +165,15 @@ impl Settling<'_> {
             let from = self.upto.next();
             let to = LogIndex(meta.first_index.0 - 1);
             self.settled.gaps.push(PartitionGap { from, to });
-            self.damage(format!("log indexes {from}..={to} are in no segment and not in the journal"));
+            let what = format!("at most {} changes are in no segment", to.0 - self.upto.0);
+            self.damage(format!(
+                "acknowledged data is damaged: {what}, nor in the journal: log indexes {from}..={to}"
+            ));
         }
-        let what = "is not whole, and the journal no longer holds what is missing";
-        self.damage(format!("acknowledged data is damaged: segment {} {what}", meta.ordinal));
+        if !segment.whole {
+            let what = "is not whole, and the journal no longer holds what it held";
+            self.damage(format!("acknowledged data is damaged: segment {} {what}", meta.ordinal));
+        }
         self.take(segment);
         Ok(())
     }
@@ -182,7 +187,9 @@ impl Settling<'_> {
         if segment.incomplete {
             // Numbers that the lost events may have held are skipped, never used again.
             self.settled.gaps.push(PartitionGap { from: meta.first_index, to: meta.last_index });
-            self.damage(format!("acknowledged data is damaged: segment {} is not complete", meta.ordinal));
+            let count = (meta.last_index.0 - meta.first_index.0).saturating_add(1);
+            let what = format!("segment {} is not complete, at most {count} changes", meta.ordinal);
+            self.damage(format!("acknowledged data is damaged: {what}"));
         }
         self.settled.segments.push(segment);
     }

@@ -1,4 +1,7 @@
 //! Why a directory or a shard is not served. The text is interface: operators and tests read it.
+//!
+//! Made by `boot` and `recovery`, printed by the shell, which exits. A refusal changes nothing on disk, and
+//! its next step is safe to take.
 
 use crate::disk::FileId;
 use std::fmt;

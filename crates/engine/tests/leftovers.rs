@@ -34,10 +34,8 @@ fn lose_manifests(rig: &mut Rig, stream: &str, newest_only: bool) {
     };
     let newest = [0, 1].map(manifest).into_iter().max_by_key(generation).expect("two files");
     for file in [0, 1].map(manifest) {
-        if !newest_only || file == newest {
-            if let Some(bytes) = rig.disk.files.get_mut(&file) {
-                bytes[40] ^= 0x10;
-            }
+        if let (true, Some(bytes)) = (!newest_only || file == newest, rig.disk.files.get_mut(&file)) {
+            bytes[40] ^= 0x10;
         }
     }
 }

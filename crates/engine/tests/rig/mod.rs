@@ -14,6 +14,9 @@ use engine::{
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use types::{CoreId, EventDraft, Failure, Idempotency, Limits, SeqNum, StreamKey, Timestamp};
 
+/// Which operations a fault strikes.
+pub(crate) type Picks = fn(&DiskOp) -> bool;
+
 /// Files and folders.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk {
@@ -23,7 +26,7 @@ pub(crate) struct Disk {
     /// Fails every write to a segment with this kind.
     pub(crate) segment_fault: Option<DiskErrorKind>,
     /// Fails every operation that the function picks with this kind.
-    pub(crate) fault: Option<(fn(&DiskOp) -> bool, DiskErrorKind)>,
+    pub(crate) fault: Option<(Picks, DiskErrorKind)>,
     /// Writes at most so many bytes at once.
     pub(crate) write_bytes_max: Option<usize>,
 }
