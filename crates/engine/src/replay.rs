@@ -13,7 +13,9 @@ use crate::recover_settle::Settled;
 use crate::recovery::{Recovery, damage_refusal, last_group, sealed};
 use crate::refusal::Refusal;
 use crate::stream::{SegmentList, StreamSlot};
-use commitlog::{Batch, BatchBody, Cut, FileScan, FooterStream, JournalTail, LostGroups, PartitionGap, Verdict};
+use commitlog::{
+    Batch, BatchBody, Cut, FileScan, FooterStream, JournalTail, LostGroups, PartitionGap, Verdict,
+};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use types::{Epoch, LogIndex, PartitionId, SeqNum, Timestamp};
