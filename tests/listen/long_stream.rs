@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// Events a second that the writer posts while others listen.
 const RATE: u64 = 20_000;
-/// Batches a second.
+/// Flights of events a second.
 const BATCHES: u64 = 100;
 /// Bytes of an event beside its number.
 const PAD: usize = 100;
@@ -75,24 +75,37 @@ struct Fared {
     lag_ms_max: u64,
 }
 
-/// Posts [`RATE`] events a second until it is told to stop; then one more, which is the end.
-fn write(mut client: Client, written: &Written) {
-    let begin = Instant::now();
-    let batch = RATE / BATCHES;
+/// Publishes [`RATE`] events a second, each by a command of its own, until it is told to stop; then one more,
+/// which is the end.
+fn write(addr: SocketAddr, written: &Written) {
+    let mut socket = Socket::open(addr, "/listen");
+    let (begin, past) = (Instant::now(), written.last.load(Ordering::Acquire));
     for count in 1_u32.. {
         let is_last = written.stop.load(Ordering::Acquire);
         let first = written.last.load(Ordering::Acquire) + 1;
-        let count_now = if is_last { 1 } else { batch };
         if is_last {
             written.end.store(first, Ordering::Release);
+            publish(&mut socket, first, 1);
+            let (seconds, events) = (begin.elapsed().as_secs_f64(), first - past);
+            return println!("the writer: {events} events, {:.0} a second", events as f64 / seconds);
         }
-        assert_eq!(post_lines(&mut client, "s", &lines(first, count_now, PAD)), first);
-        written.last.store(first + count_now - 1, Ordering::Release);
-        if is_last {
-            return;
-        }
+        publish(&mut socket, first, RATE / BATCHES);
+        written.last.store(first + RATE / BATCHES - 1, Ordering::Release);
         let due = Duration::from_secs(1) / u32::try_from(BATCHES).expect("few") * count;
         std::thread::sleep(due.saturating_sub(begin.elapsed()));
+    }
+}
+
+/// Publishes events in one flight and waits until all are acknowledged.
+fn publish(socket: &mut Socket, first: u64, count: u64) {
+    for (line, id) in lines(first, count, PAD).iter().zip(first..) {
+        let command = format!(r#"{{"cmd":"publish","bucket":"b","stream":"s","data":{line},"id":{id}}}"#);
+        socket.connection.send_text(&command).expect("open");
+    }
+    socket.flush();
+    for id in first..first + count {
+        let answer = socket.next_json();
+        assert!(answer["ok"] == true && answer["meta"]["id"] == id, "{answer}");
     }
 }
 
@@ -208,7 +221,7 @@ fn a_long_stream_is_heard_once_and_in_order_over_each_form_on_each_core_while_a_
     server.forget_peak();
     let before = server.resident_bytes();
     std::thread::scope(|scope| {
-        scope.spawn(|| write(client, &written));
+        scope.spawn(|| write(addr, &written));
         for form in FORMS {
             for (client, core) in each_core(addr) {
                 let fared = listen(form, client, &written, None);
