@@ -213,6 +213,21 @@ fn a_merge_without_a_descriptor_is_tried_again() {
     assert_eq!(rig.payloads("s").len(), 40);
 }
 
+#[test]
+fn a_merge_without_room_refuses_appends_until_there_is_some() {
+    let creates = |work: &DiskOp| matches!(work, DiskOp::Create { file: FileId::Segment { .. } });
+    let mut rig = before_a_merge().restart();
+    rig.disk.fault = Some((creates, DiskErrorKind::NoSpace));
+    rig.settle();
+    assert_eq!(rig.append_as(|to| append(to, "s", &["1"])), Err(Failure::StorageFull));
+    assert_eq!(rig.payloads("s").len(), 40, "reads go on");
+    rig.disk.fault = None;
+    rig.now = rig.engine.next_deadline().expect("it is tried again");
+    rig.settle();
+    assert_eq!(rig.append("s", "1").first, SeqNum(41));
+    assert_eq!(rig.engine.stats().merges, 1);
+}
+
 /// One of each kind of command that is answered.
 fn questions(to: ReplyTo) -> Vec<Command> {
     let stream = || rig::key("s");
