@@ -97,6 +97,20 @@ impl History {
             }
             _ => (),
         }
+        self.check_acknowledged((key, epoch), record, index, first, asked_at)
+    }
+
+    /// An event that was acknowledged stands where the answer said, unless it was deleted.
+    fn check_acknowledged(
+        &self,
+        (key, epoch): (&StreamKey, Epoch),
+        record: &Record,
+        index: usize,
+        first: SeqNum,
+        asked_at: Option<Step>,
+    ) -> Checked {
+        let (logical, stream) = (&self.logicals[index], &self.streams[key]);
+        let says = |law, what: &str| self.broken(law, format!("{what}: {record:?} of {key} {epoch:?}"));
         let Some(acked) = logical.acked else { return Ok(()) };
         let is_dead = |asked_at| acked.at.max(logical.last_submit) < stream.dead_before(asked_at);
         if asked_at.is_some_and(is_dead) {
