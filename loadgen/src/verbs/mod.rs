@@ -11,6 +11,11 @@ pub(crate) mod peers;
 pub(crate) mod report;
 pub(crate) mod scenario;
 
+#[cfg(test)]
+mod fake_server;
+#[cfg(test)]
+mod tests;
+
 use crate::cli::{Cli, Verb};
 use crate::clock::Clock;
 use crate::failure::Failure;

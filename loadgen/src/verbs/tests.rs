@@ -1,0 +1,163 @@
+//! Whole verbs over real sockets, against a server in this process whose faults are known.
+
+use super::fake_server::{FakeServer, Faults};
+use super::*;
+use crate::failure::Exit;
+use crate::outcome::result::ResultFile;
+
+/// Runs the arguments as `loadgen` would; gives the result that it would show.
+fn run(server: &FakeServer, verb: &str, flags: &[&str]) -> Result<ResultFile, Failure> {
+    let mut arguments = vec![verb.to_owned(), format!("--target={}", server.target())];
+    arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    match parse(&arguments)?.verb {
+        Verb::Append(args) => append::run(&args, &arguments, Clock::start()),
+        Verb::Listen(args) => {
+            let file = listen::run(&args, &arguments, Clock::start())?;
+            listen::judge(&file).map(|()| file)
+        }
+        _ => panic!("{verb} has no result"),
+    }
+}
+
+const SHORT: [&str; 2] = ["--warmup=0s", "--duration=300ms"];
+
+#[test]
+fn so_many_events_as_asked_for_are_appended_and_counted() {
+    for flags in [["--pipeline=1", "--threads=1"], ["--pipeline=5", "--threads=3"]] {
+        let server = FakeServer::start(Faults::default());
+        let more = ["--connections=7", "--events=500", "--warmup=0s", "--duration=60s"];
+        let file = run(&server, "append", &[&flags[..], &more].concat()).expect("the server is sound");
+        let run = &file.runs[0];
+        assert_eq!((run.events, run.latency.count, run.errors.len()), (500, 500, 0));
+        assert_eq!((server.append_count(), server.event_count()), (500, 500));
+        assert!(run.seconds < 60.0, "it ends with the last event");
+    }
+}
+
+#[test]
+fn a_batch_is_one_request_of_many_events() {
+    let server = FakeServer::start(Faults::default());
+    let flags = ["--batch=10", "--events=200", "--streams=3", "--warmup=0s", "--duration=60s"];
+    let file =
+        run(&server, "append", &[&flags[..], &["--connections=2"]].concat()).expect("the server is sound");
+    assert_eq!((file.runs[0].requests, file.runs[0].events, file.runs[0].bytes), (20, 200, 25_600));
+    assert_eq!((server.append_count(), server.event_count()), (20, 200));
+}
+
+#[test]
+fn refusals_are_counted_by_kind_and_are_no_events() {
+    let server = FakeServer::start(Faults { refuse: 10, ..Faults::default() });
+    let flags = ["--connections=4", "--events=400", "--warmup=0s", "--duration=60s"];
+    let file = run(&server, "append", &flags).expect("refusals are no failure");
+    assert_eq!((file.runs[0].events, file.runs[0].errors.get("status 503")), (360, Some(&40)));
+}
+
+#[test]
+fn a_cut_connection_is_counted_with_its_requests_and_the_load_goes_on() {
+    let server = FakeServer::start(Faults { cut: 50, ..Faults::default() });
+    let flags = ["--connections=4", "--events=400", "--warmup=0s", "--duration=60s"];
+    let file = run(&server, "append", &flags).expect("cut connections are no failure");
+    let run = &file.runs[0];
+    let lost = run.errors.get("request lost with its connection").copied().unwrap_or(0);
+    assert_eq!((run.events + lost, lost), (400, 8), "{:?}", run.errors);
+}
+
+#[test]
+fn an_open_loop_counts_the_wait_that_a_stall_causes_for_every_request_due_in_it() {
+    let stall = Some((100, std::time::Duration::from_millis(300)));
+    let server = FakeServer::start(Faults { stall, ..Faults::default() });
+    let flags = ["--connections=1", "--rate=1000", "--warmup=0s", "--duration=500ms"];
+    let file = run(&server, "append", &flags).expect("a stall is no failure");
+    let run = &file.runs[0];
+    assert_eq!((run.latency.count, run.unsent), (500, 0), "nothing that was due is left out");
+    // 300 requests were due in the stall; whatever the machine, the first third of them waited 200 ms.
+    assert!(run.latency.p90_us > 150_000.0, "{:?}", run.latency);
+}
+
+#[test]
+fn a_sweep_makes_a_run_for_each_rate() {
+    let server = FakeServer::start(Faults::default());
+    let file = run(&server, "append", &[&SHORT[..], &["--sweep=100,200", "--connections=2"]].concat());
+    let file = file.expect("the server is sound");
+    let offered: Vec<Option<f64>> = file.runs.iter().map(|run| run.offered_per_s).collect();
+    assert_eq!(offered, [Some(100.0), Some(200.0)]);
+    assert_eq!(file.runs.iter().map(|run| run.latency.count).collect::<Vec<_>>(), [30, 60]);
+}
+
+#[test]
+fn listeners_hear_everything_once_and_in_order() {
+    for flags in [["--rate=200", "--streams=1"], ["--window=8", "--streams=3"]] {
+        let server = FakeServer::start(Faults::default());
+        let more =
+            ["--form=sse", "--listeners=9", "--threads=2", "--history=20", "--from=start", "--writers=2"];
+        let file =
+            run(&server, "listen", &[&flags[..], &SHORT, &more].concat()).expect("the server is sound");
+        let found = file.runs[0].listen.expect("there were listeners");
+        assert!(found.is_sound && found.listeners == 9 && found.published > 0, "{found:?}");
+    }
+}
+
+#[test]
+fn a_listener_notices_what_a_server_withholds() {
+    let server = FakeServer::start(Faults { withhold: 20, ..Faults::default() });
+    let flags = ["--form=sse", "--listeners=3", "--rate=300", "--drain=500ms"];
+    let failure = run(&server, "listen", &[&flags[..], &SHORT].concat()).expect_err("events are missing");
+    assert_eq!(failure.exit, Exit::CheckFailed);
+}
+
+fn verified(faults: Faults) -> Result<(), Failure> {
+    let server = FakeServer::start(faults);
+    let arguments = ["verify", "--for=400ms", "--connections=4", "--streams=3", "--rate=2000"];
+    let mut arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+    arguments.push(format!("--target={}", server.target()));
+    dispatch(&parse(&arguments)?, &arguments, Clock::start())
+}
+
+#[test]
+fn a_sound_server_passes_the_check_also_when_it_cuts_connections() {
+    assert_eq!(verified(Faults::default()), Ok(()));
+    assert_eq!(verified(Faults { cut: 40, ..Faults::default() }), Ok(()));
+}
+
+#[test]
+fn a_server_that_loses_what_it_acknowledged_fails_the_check() {
+    let failure = verified(Faults { lose: 60, ..Faults::default() }).expect_err("events are lost");
+    assert_eq!(failure.exit, Exit::CheckFailed);
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused_by_name_before_anything_is_started() {
+    let server = FakeServer::start(Faults::default());
+    for (verb, flags, said) in [
+        ("append", &["--bytes=2"][..], "--bytes 2: it must be 3 to"),
+        ("append", &["--peer=nchan", "--batch=2"], "nchan takes one message per request"),
+        ("append", &["--connections=2", "--threads=3"], "--threads 3 for --connections 2"),
+        ("append", &["--rate=1k", "--sweep=1k"], "cannot be used with"),
+        ("append", &["--server-pid=4194999"], "there is no such process"),
+        ("append", &["--bucket=a b"], "--bucket a b"),
+        ("append", &["--shape=binary", "--batch=2"], "a batch is NDJSON"),
+        ("listen", &["--bytes=53"], "a listener needs a stamp, so at least 54"),
+        ("listen", &["--form=xread"], "millrace delivers by websocket, sse or longpoll"),
+        ("listen", &["--peer=nchan", "--from=start"], "nchan is listened to live"),
+        ("listen", &["--slow=2", "--listeners=1"], "--slow 2 of --listeners 1"),
+        ("listen", &["--slow-mode=ignore"], "--slow-mode is wait, skip or close"),
+        ("append", &["--lisseners=3"], "unexpected argument"),
+    ] {
+        let failure = run(&server, verb, flags).expect_err(said);
+        assert!(failure.to_string().contains(said), "{failure}");
+        assert_eq!(failure.exit, Exit::Usage);
+    }
+    assert_eq!(server.append_count(), 0);
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_with_what_to_do() {
+    let arguments = ["append".to_owned(), "--target=127.0.0.1:1".to_owned()];
+    let failure = dispatch(&parse(&arguments).expect("it parses"), &arguments, Clock::start());
+    let failure = failure.expect_err("nothing listens there");
+    assert_eq!(failure.exit, Exit::Unreachable);
+    assert!(
+        failure.to_string().contains("start the server there, or name another with --target"),
+        "{failure}"
+    );
+}
