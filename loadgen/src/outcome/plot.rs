@@ -54,7 +54,7 @@ const COLOURS: [&str; 8] =
 /// A percentile of 100 stands where 99.9999 would.
 const NINES_MAX: f64 = 6.0;
 /// Larger values are left out like those that are not finite.
-const PLACE_MAX: f64 = 1e300;
+const VALUE_MAX: f64 = 1e300;
 
 /// A value's place on its scale, before it is stretched; `None` if it has none.
 fn place(scale: Scale, value: f64) -> Option<f64> {
@@ -65,7 +65,7 @@ fn place(scale: Scale, value: f64) -> Option<f64> {
         Scale::Nines => -((1.0 - value / 100.0).max(10f64.powf(-NINES_MAX))).log10(),
     };
     // Room for an axis that ends at a round number behind it.
-    (place.abs() < PLACE_MAX).then_some(place)
+    (value.abs() < VALUE_MAX).then_some(place)
 }
 
 /// An axis: the places of its ends, and its marks.

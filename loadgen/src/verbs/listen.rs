@@ -111,6 +111,26 @@ fn check(args: &ListenArgs, form: Form) -> Result<(), Failure> {
     check_options(args, form).map_err(Failure::usage)
 }
 
+fn listen_plan(args: &ListenArgs, form: Form, host: &str, prefix: &str) -> ListenPlan {
+    let asked = ListenForm {
+        peer: args.common.peer,
+        form,
+        host: host.to_owned(),
+        bucket: args.common.bucket.clone(),
+        prefix: prefix.to_owned(),
+        slow: args.slow_mode.clone(),
+    };
+    ListenPlan {
+        form: asked,
+        count: args.listeners,
+        subscribe: args.subscribe,
+        from: args.from,
+        reconnect_every: args.reconnect_every,
+        slow: (args.slow > 0).then_some(SlowPlan { count: args.slow, bytes_per_s: args.slow_bytes }),
+        window: if args.rate.is_some() { 0 } else { args.window },
+    }
+}
+
 fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefix: &str) -> LoadPlan {
     let common = &args.common;
     let append = AppendForm {
@@ -122,23 +142,6 @@ fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefi
         event_bytes: common.bytes,
         shape: Shape::Json,
         is_ack_memory: false,
-    };
-    let asked = ListenForm {
-        peer: common.peer,
-        form,
-        host: host.to_owned(),
-        bucket: common.bucket.clone(),
-        prefix: prefix.to_owned(),
-        slow: args.slow_mode.clone(),
-    };
-    let listen = ListenPlan {
-        form: asked,
-        count: args.listeners,
-        subscribe: args.subscribe,
-        from: args.from,
-        reconnect_every: args.reconnect_every,
-        slow: (args.slow > 0).then_some(SlowPlan { count: args.slow, bytes_per_s: args.slow_bytes }),
-        window: if args.rate.is_some() { 0 } else { args.window },
     };
     LoadPlan {
         target,
@@ -154,7 +157,7 @@ fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefi
         drain: common.drain,
         threads: common.threads,
         cores: common.pin.clone().map(|cores| cores.0).unwrap_or_default(),
-        listen: Some(listen),
+        listen: Some(listen_plan(args, form, host, prefix)),
         history: vec![0; args.streams],
         seed: common.seed,
     }
