@@ -259,7 +259,8 @@ impl Boot {
         match Identity::decode(&bytes) {
             Ok(found) => {
                 if let Some((copy, error)) = found.damaged_copy {
-                    self.notices.push(format!("copy {copy} of IDENTITY is damaged ({error}); the other one is used"));
+                    let text = format!("copy {copy} of IDENTITY is damaged ({error}); the other one is used");
+                    self.notices.push(text);
                 }
                 if let Err(refusal) = self.check_identity(&found.identity) {
                     return self.refuse(refusal);
@@ -277,7 +278,8 @@ impl Boot {
                 Refusal::new(
                     "identity-damaged",
                     format!("IDENTITY cannot be read: {error}"),
-                    "restore IDENTITY from a backup; if the error names a newer format, use the newer program",
+                    "restore IDENTITY from a backup; if the error names a newer format, use the newer \
+                     program",
                 )
                 .at(FileId::Identity, Some(0)),
             ),

@@ -224,8 +224,8 @@ impl Settling<'_> {
             return Ok(());
         }
         let message = format!(
-            "a segment of partition {} was cut: it has {len} bytes, not whole blocks of {BLOCK_BYTES}, and neither \
-             a manifest nor the journal says what it held",
+            "a segment of partition {} was cut: it has {len} bytes, not whole blocks of {BLOCK_BYTES}, and \
+             neither a manifest nor the journal says what it held",
             self.id
         );
         Err(Refusal::new("segment-cut", message, MEND).at(self.file(segment.file.ordinal), Some(len)))
@@ -233,8 +233,8 @@ impl Settling<'_> {
 
     fn unknown(&self, ordinal: u64) -> Refusal {
         let message = format!(
-            "no manifest of partition {} can be read, and neither header nor trailer of a segment: what it held \
-             nobody can tell",
+            "no manifest of partition {} can be read, and neither header nor trailer of a segment: what it \
+             held nobody can tell",
             self.id
         );
         Refusal::new("segment-unknown", message, MEND).at(self.file(ordinal), Some(0))

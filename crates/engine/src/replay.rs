@@ -206,8 +206,8 @@ impl Engine {
                 return Err(Refusal::new(
                     "journal-mixed",
                     format!(
-                        "partition {partition}, batch at log index {index}: event {} of {} contradicts what is \
-                         there already",
+                        "partition {partition}, batch at log index {index}: event {} of {} contradicts what \
+                         is there already",
                         record.seq(),
                         stream.key
                     ),

@@ -70,7 +70,9 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     #[test]
-    fn after_a_turn_no_deadline_lies_in_the_past(steps in proptest::collection::vec((0..6_u8, 0..30_u64), 1..300)) {
+    fn after_a_turn_no_deadline_lies_in_the_past(
+        steps in proptest::collection::vec((0..6_u8, 0..30_u64), 1..300),
+    ) {
         let mut rig = Rig::new();
         rig.is_holding = true;
         for (step, time) in steps {
