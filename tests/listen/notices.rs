@@ -22,7 +22,8 @@ fn a_trimmed_past_is_told_once() {
     let reply = client.send("DELETE", "/streams/b/s?before=6", &[], b"").expect("an answer");
     assert_eq!(reply.head.status(), 204);
     let gap = json!([{"meta":{"bucket":"b","stream":"s","gap":{"from":2,"to":5}}}]);
-    assert_eq!(Value::Array(polled(&mut client, "s=b:s:2&gaps=true")), gap);
+    let items = polled(&mut client, "s=b:s:2&gaps=true");
+    assert_eq!((&items[0], id(&items[1])), (&gap[0], 6));
     assert_eq!(id(&polled(&mut client, "s=b:s:2")[0]), 6, "without gaps=true nobody is told");
 
     let mut stream = EventStream::open(server.addr, "s=b:s:2");
