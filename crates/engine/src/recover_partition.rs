@@ -30,7 +30,8 @@ pub(crate) struct LoadedPartition {
 /// What the manifest that was chosen proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// It is the newest: what it does not name is a leftover, or goes on where it ends.
+    /// It is the newest, as far as the files tell: what it does not name is a leftover, or goes on where it
+    /// ends.
     Newest,
     /// The newest may be lost: one checkpoint or merge may stand behind it.
     Older,
@@ -48,8 +49,6 @@ pub(crate) struct Useless {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UselessWhy {
-    /// A checkpoint or merge that was never finished.
-    Unfinished,
     /// Nothing says what it is.
     Unidentified,
     /// The disk does not give its bytes.
@@ -236,8 +235,7 @@ impl PartitionLoad {
     fn load_next(&mut self) -> LoadStep {
         let Some(wanted) = self.wanted.pop_front() else { return self.finish() };
         let place = (self.loaded.id, self.directory_id);
-        let salvage = self.loaded.trust != Trust::Newest;
-        let (load, work) = SegmentLoad::start(place, wanted, salvage, self.flush_first);
+        let (load, work) = SegmentLoad::start(place, wanted, self.flush_first);
         self.stage = Stage::Segment(Box::new(load));
         LoadStep::Disk(work)
     }
@@ -254,7 +252,6 @@ impl PartitionLoad {
                 return self.load_next();
             }
             SegmentStep::NotFlushed(error) => return self.refuse_io("flushing a segment", error),
-            SegmentStep::Unfinished => UselessWhy::Unfinished,
             SegmentStep::Unidentified => UselessWhy::Unidentified,
             SegmentStep::Unreadable(error) => {
                 self.notice(format!("segment {ordinal}, which no manifest names, cannot be read: {error}"));

@@ -44,8 +44,8 @@ pub(crate) struct SegmentLoad {
     partition: PartitionId,
     directory_id: u128,
     pub(crate) wanted: Wanted,
-    /// Load what can be had of a file that is not whole, though no manifest names it.
-    salvage: bool,
+    /// Some of its bytes the disk did not give.
+    io_error: Option<DiskError>,
     stage: Stage,
     findings: Vec<String>,
 }
@@ -73,11 +73,9 @@ struct Scan {
 pub(crate) enum SegmentStep {
     Disk(DiskOp),
     Loaded(Box<LoadedSegment>),
-    /// No manifest names it, and it is not whole.
-    Unfinished,
     /// No manifest names it, and neither its header nor its trailer says what it is.
     Unidentified,
-    /// No manifest names it, and the disk does not give its bytes.
+    /// No manifest names it, and the disk does not give the bytes that would say what it is.
     Unreadable(DiskError),
     /// It cannot be made durable.
     NotFlushed(DiskError),
@@ -88,11 +86,11 @@ impl SegmentLoad {
     pub(crate) fn start(
         (partition, directory_id): (PartitionId, u128),
         wanted: Wanted,
-        salvage: bool,
         flush_first: bool,
     ) -> (SegmentLoad, DiskOp) {
         let stage = Stage::Flush;
-        let mut load = SegmentLoad { partition, directory_id, wanted, salvage, stage, findings: Vec::new() };
+        let (io_error, findings) = (None, Vec::new());
+        let mut load = SegmentLoad { partition, directory_id, wanted, io_error, stage, findings };
         let work = if wanted.entry.is_none() && flush_first {
             DiskOp::Flush { file: load.file() }
         } else {
@@ -104,11 +102,10 @@ impl SegmentLoad {
     /// The operation that was asked for is done.
     pub(crate) fn handle_disk(&mut self, result: DiskResult) -> SegmentStep {
         if let (Err(error), None) = (&result, self.wanted.entry) {
-            match self.stage {
-                Stage::Flush => return SegmentStep::NotFlushed(*error),
-                _ if !self.salvage => return SegmentStep::Unreadable(*error),
-                _ => {}
+            if matches!(self.stage, Stage::Flush) {
+                return SegmentStep::NotFlushed(*error);
             }
+            self.io_error = Some(*error);
         }
         match std::mem::replace(&mut self.stage, Stage::Flush) {
             Stage::Flush => SegmentStep::Disk(self.read_trailer()),
@@ -136,10 +133,6 @@ impl SegmentLoad {
         DiskOp::Read { file: self.file(), offset, len: BLOCK_BYTES }
     }
 
-    fn gives_up(&self) -> bool {
-        self.wanted.entry.is_none() && !self.salvage
-    }
-
     fn after_trailer(&mut self, result: DiskResult) -> SegmentStep {
         let decoded = match result {
             Ok(DiskDone::Bytes(bytes)) => decode_trailer(&bytes, self.wanted.len),
@@ -152,7 +145,6 @@ impl SegmentLoad {
                 self.stage = Stage::Footer(trailer);
                 SegmentStep::Disk(work)
             }
-            Err(_) if self.gives_up() => SegmentStep::Unfinished,
             Err(error) => {
                 self.find(format!("{error}; its index is rebuilt"));
                 self.stage = Stage::Header;
@@ -168,7 +160,6 @@ impl SegmentLoad {
         };
         match footer {
             Some(footer) if self.wanted.entry.is_some() => self.loaded(trailer, footer, true),
-            None if self.gives_up() => SegmentStep::Unfinished,
             footer => {
                 if footer.is_none() {
                     self.find("its index is damaged and was rebuilt".to_owned());
@@ -198,7 +189,9 @@ impl SegmentLoad {
             term_last: types::Term(1),
             replaces: None,
         });
-        let Some(meta) = placed.or(named) else { return SegmentStep::Unidentified };
+        let Some(meta) = placed.or(named) else {
+            return self.io_error.map_or(SegmentStep::Unidentified, SegmentStep::Unreadable);
+        };
         let rebuild = FooterRebuild::new(meta, self.wanted.len, None);
         self.scan(Box::new(Scan { trailer: None, footer: None, meta, rebuild }))
     }
@@ -223,7 +216,6 @@ impl SegmentLoad {
             self.find(format!("{} bytes at offset {} are damaged", range.len, range.offset));
         }
         match footer {
-            Some(_) if !damaged.is_empty() && self.gives_up() => SegmentStep::Unfinished,
             Some(footer) => {
                 let trailer = trailer.expect("a footer is found by its trailer");
                 self.loaded(trailer, footer, damaged.is_empty())

@@ -156,8 +156,9 @@ impl Settling<'_> {
             self.take(segment);
             return Ok(());
         }
-        if self.trust == Trust::Newest || self.journal.goes_on_after(self.id, self.upto) {
-            self.drop_segment(&segment, "is a leftover: the journal holds what it would");
+        // A leftover holds nothing that the journal does not; a newer manifest may be lost without a trace.
+        if self.journal.goes_on_after(self.id, self.upto) {
+            self.drop_segment(&segment, "was never finished, and the journal holds what it would");
             return Ok(());
         }
         self.require_whole_blocks(&segment)?;
@@ -204,7 +205,7 @@ impl Settling<'_> {
                     return Err(self.unknown(ordinal));
                 }
             }
-            UselessWhy::Unidentified | UselessWhy::Unfinished => {}
+            UselessWhy::Unidentified => {}
         }
         self.notice(format!("segment {ordinal} was never finished and is removed"));
         self.settled.leftovers.push(ordinal);

@@ -200,6 +200,19 @@ fn a_checkpoint_whose_manifest_and_trailer_are_lost_is_served_from_its_events() 
 }
 
 #[test]
+fn a_checkpoint_is_not_taken_for_a_leftover_because_its_manifest_is_gone() {
+    // The second manifest of a partition reads as zeros: the first one looks like the newest that ever was.
+    let mut rig = with_segments(2);
+    let last = segments(&rig)[1];
+    content(&mut rig, last).truncate(2 * BLOCK);
+    let newest = FileId::Manifest { partition: home("s"), slot: 0 };
+    content(&mut rig, newest).fill(0);
+    let mut rig = rig.crash();
+    assert!(is_told(&rig, "acknowledged data is damaged"), "{:?}", rig.notices);
+    assert!(rig.append("s", "1").first > SeqNum(20));
+}
+
+#[test]
 fn a_merge_that_is_lost_with_its_manifest_is_refused() {
     let mut rig = with_segments(4);
     let merged = output_of_the_merge(&rig);
