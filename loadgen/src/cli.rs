@@ -5,7 +5,9 @@
 
 use crate::decide::payload::Shape;
 use crate::drive::plan::{From, Subscribe};
-use crate::quantity::{CoreList, parse_bytes, parse_cores, parse_duration, parse_rate};
+use crate::quantity::{
+    CoreList, RateList, parse_bytes, parse_cores, parse_duration, parse_rate, parse_rates,
+};
 use crate::wire::peer::{Form, Peer};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -93,6 +95,9 @@ pub(crate) struct CommonArgs {
     /// Wait so long for the last answers and deliveries.
     #[arg(long, default_value = "10s", value_parser = parse_duration)]
     pub(crate) drain: Duration,
+    /// The length of one window of the time line.
+    #[arg(long, default_value = "1s", value_parser = parse_duration)]
+    pub(crate) interval: Duration,
     /// Threads of the client.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) threads: usize,
@@ -148,8 +153,8 @@ pub(crate) struct AppendArgs {
     #[arg(long, value_name = "RATE", value_parser = parse_rate, conflicts_with = "sweep")]
     pub(crate) rate: Option<f64>,
     /// Offer one rate after the other, each for the whole duration.
-    #[arg(long, value_name = "RATES", value_parser = parse_rate, value_delimiter = ',')]
-    pub(crate) sweep: Vec<f64>,
+    #[arg(long, value_name = "RATES", value_parser = parse_rates)]
+    pub(crate) sweep: Option<RateList>,
     /// Stop after so many events.
     #[arg(long, value_name = "N")]
     pub(crate) events: Option<u64>,
@@ -356,7 +361,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "ARGS", default_value = "", allow_hyphen_values = true)]
     pub(crate) server_args: String,
     /// A directory for Millrace's data; a new one is made in it for each round and removed afterwards.
-    #[arg(long, value_name = "DIR", default_value = "./loadgen-compare")]
+    #[arg(long, value_name = "DIR", default_value = "target/loadgen-compare")]
     pub(crate) data: PathBuf,
     /// Processors of the server and the peer, as 0 or 0-1.
     #[arg(long, value_name = "CORES", value_parser = parse_cores)]

@@ -51,6 +51,15 @@ pub(crate) fn parse_bytes(text: &str) -> Result<usize, String> {
     number.checked_mul(factor).ok_or_else(|| format!("`{text}` is too large"))
 }
 
+/// Rates, one after the other.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RateList(pub(crate) Vec<f64>);
+
+/// `10k,20k,40k`.
+pub(crate) fn parse_rates(text: &str) -> Result<RateList, String> {
+    text.split(',').map(|rate| parse_rate(rate.trim())).collect::<Result<_, _>>().map(RateList)
+}
+
 /// A rate in events per second: `5000`, `20k`, `1.5M`.
 pub(crate) fn parse_rate(text: &str) -> Result<f64, String> {
     let (number, factor) = match text.strip_suffix(['k', 'M']) {
@@ -133,6 +142,8 @@ mod tests {
         for wrong in ["0", "-1", "k", "inf", "nan", "2M2"] {
             assert!(parse_rate(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_rates("1k, 2"), Ok(RateList(vec![1e3, 2.0])));
+        assert!(parse_rates("1k,").is_err());
         assert_eq!(parse_cores("1"), Ok(CoreList(vec![1])));
         assert_eq!(parse_cores("0,2-4"), Ok(CoreList(vec![0, 2, 3, 4])));
         for wrong in ["", "a", "3-1", "0,", "0-99999"] {

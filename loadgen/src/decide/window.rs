@@ -1,14 +1,12 @@
-//! What one worker counted in one second, and the rules of what is counted at all.
+//! What one worker counted in one interval, and the rules of what is counted at all.
 //!
-//! A worker's meter fills windows; the coordinator merges them across workers and seconds. Rules: throughput
+//! A worker's meter fills windows; the coordinator merges them across workers and intervals. Rules: throughput
 //! counts what was answered or delivered between the end of the warm-up and the end of the run; latency
 //! counts what was *intended* in that time, whenever the answer came, since leaving out late answers would
 //! hide the slowest ones. Law: merging is commutative, so the order in which workers report does not matter.
 
 use super::latency::Latency;
 use std::collections::BTreeMap;
-
-const SECOND_NS: u64 = 1_000_000_000;
 
 /// Counts of one direction.
 #[derive(Clone, Debug)]
@@ -36,11 +34,11 @@ impl Lane {
     }
 }
 
-/// One second of a run, or a sum of them.
+/// One interval of a run, or a sum of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// The second, from 0 at the end of the warm-up.
-    pub(crate) second: u64,
+    /// Which one, from 0 at the end of the warm-up.
+    pub(crate) index: u64,
     /// What writers had acknowledged.
     pub(crate) appended: Lane,
     /// What listeners received.
@@ -51,11 +49,11 @@ pub(crate) struct Window {
 
 impl Window {
     /// An empty one.
-    pub(crate) fn new(second: u64) -> Window {
-        Window { second, appended: Lane::new(), delivered: Lane::new(), errors: BTreeMap::new() }
+    pub(crate) fn new(index: u64) -> Window {
+        Window { index, appended: Lane::new(), delivered: Lane::new(), errors: BTreeMap::new() }
     }
 
-    /// Adds what `other` counted; the second stays.
+    /// Adds what `other` counted; the index stays.
     pub(crate) fn merge(&mut self, other: &Window) {
         self.appended.merge(&other.appended);
         self.delivered.merge(&other.delivered);
@@ -69,10 +67,40 @@ impl Window {
         self.errors.values().sum()
     }
 
+    /// What a time line shows of it: of deliveries, or of appends.
+    pub(crate) fn close(&self, is_delivered: bool) -> Closed {
+        let lane = if is_delivered { &self.delivered } else { &self.appended };
+        Closed {
+            events: lane.events,
+            bytes: lane.bytes,
+            p50_ns: lane.latency.at(50.0),
+            p99_ns: lane.latency.at(99.0),
+            max_ns: lane.latency.max_ns(),
+            errors: self.error_count(),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         let lanes = [&self.appended, &self.delivered];
         lanes.iter().all(|lane| lane.events == 0 && lane.latency.count() == 0) && self.errors.is_empty()
     }
+}
+
+/// What stays of a window when its distribution is given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Closed {
+    /// Events.
+    pub(crate) events: u64,
+    /// Payload bytes.
+    pub(crate) bytes: u64,
+    /// The median latency.
+    pub(crate) p50_ns: u64,
+    /// 99 of a hundred latencies are at most this.
+    pub(crate) p99_ns: u64,
+    /// The longest.
+    pub(crate) max_ns: u64,
+    /// Failures.
+    pub(crate) errors: u64,
 }
 
 /// One answer or delivery.
@@ -86,19 +114,21 @@ pub(crate) struct Sample {
     pub(crate) bytes: u64,
 }
 
-/// Counts what happens to one worker, second by second.
+/// Counts what happens to one worker, interval by interval.
 #[derive(Debug)]
 pub(crate) struct Meter {
     begin_ns: u64,
     end_ns: u64,
+    interval_ns: u64,
     current: Window,
 }
 
 impl Meter {
     /// Measures from `begin_ns` (the end of the warm-up) until `end_ns`.
-    pub(crate) fn new(begin_ns: u64, end_ns: u64) -> Meter {
+    pub(crate) fn new(begin_ns: u64, end_ns: u64, interval_ns: u64) -> Meter {
         assert!(begin_ns <= end_ns, "a run ends after its warm-up");
-        Meter { begin_ns, end_ns, current: Window::new(0) }
+        assert!(interval_ns > 0, "an interval is some time");
+        Meter { begin_ns, end_ns, interval_ns, current: Window::new(0) }
     }
 
     /// Counts an acknowledged request.
@@ -130,30 +160,30 @@ impl Meter {
         }
     }
 
-    /// The current window, once its second is over and if something was counted in it.
+    /// The current window, once its interval is over and if something was counted in it.
     pub(crate) fn take_finished(&mut self, now_ns: u64) -> Option<Window> {
-        let second = self.second_of(now_ns);
-        if second == self.current.second || now_ns < self.begin_ns {
+        let index = self.index_of(now_ns);
+        if index == self.current.index || now_ns < self.begin_ns {
             return None;
         }
-        let finished = std::mem::replace(&mut self.current, Window::new(second));
+        let finished = std::mem::replace(&mut self.current, Window::new(index));
         (!finished.is_empty()).then_some(finished)
     }
 
     /// What is left at the end.
     pub(crate) fn take_rest(&mut self) -> Window {
-        let second = self.current.second;
-        std::mem::replace(&mut self.current, Window::new(second))
+        let index = self.current.index;
+        std::mem::replace(&mut self.current, Window::new(index))
     }
 
     fn is_measured(&self, at_ns: u64) -> bool {
         (self.begin_ns..self.end_ns).contains(&at_ns)
     }
 
-    /// The second of a time; what comes after the end belongs to the last one.
-    fn second_of(&self, now_ns: u64) -> u64 {
+    /// The interval of a time; what comes after the end belongs to the last one.
+    fn index_of(&self, now_ns: u64) -> u64 {
         let last_ns = (self.end_ns - self.begin_ns).saturating_sub(1);
-        now_ns.saturating_sub(self.begin_ns).min(last_ns) / SECOND_NS
+        now_ns.saturating_sub(self.begin_ns).min(last_ns) / self.interval_ns
     }
 }
 
@@ -172,13 +202,15 @@ fn count(lane: &mut Lane, now_ns: u64, sample: Sample, is_timely: bool, is_inten
 mod tests {
     use super::*;
 
+    const SECOND_NS: u64 = 1_000_000_000;
+
     fn sample(intended_ns: u64) -> Sample {
         Sample { intended_ns, events: 2, bytes: 10 }
     }
 
     #[test]
     fn throughput_counts_by_the_answer_and_latency_by_the_intended_time() {
-        let mut meter = Meter::new(100, 200);
+        let mut meter = Meter::new(100, 200, SECOND_NS);
         meter.handle_appended(99, sample(90)); // all in the warm-up
         meter.handle_appended(150, sample(90)); // intended in the warm-up
         meter.handle_appended(150, sample(140));
@@ -189,22 +221,22 @@ mod tests {
     }
 
     #[test]
-    fn a_window_is_given_out_once_its_second_is_over() {
-        let mut meter = Meter::new(0, 3 * SECOND_NS);
+    fn a_window_is_given_out_once_its_interval_is_over() {
+        let mut meter = Meter::new(0, 3 * SECOND_NS, SECOND_NS);
         meter.handle_appended(5, sample(1));
         assert!(meter.take_finished(SECOND_NS - 1).is_none());
         let first = meter.take_finished(SECOND_NS).expect("the second is over");
-        assert_eq!((first.second, first.appended.events), (0, 2));
+        assert_eq!((first.index, first.appended.events), (0, 2));
         meter.handle_error("status 503", 2);
         let second = meter.take_finished(9 * SECOND_NS).expect("there is an error in it");
-        assert_eq!((second.second, second.error_count()), (1, 2));
+        assert_eq!((second.index, second.error_count()), (1, 2));
         assert!(meter.take_finished(10 * SECOND_NS).is_none(), "after the end all is the last second");
     }
 
     #[test]
     fn merging_windows_does_not_depend_on_their_order() {
         let window = |events: u64, kind: &str| {
-            let mut meter = Meter::new(0, SECOND_NS);
+            let mut meter = Meter::new(0, SECOND_NS, SECOND_NS);
             meter.handle_delivered(10 * events, Sample { intended_ns: 3, events, bytes: 1 });
             meter.handle_error(kind, events);
             meter.take_rest()

@@ -21,7 +21,9 @@ const CONNECTING_MAX: usize = 128;
 const RETRY_NS: u64 = 100_000_000;
 const SLOW_TICK_NS: u64 = 50_000_000;
 /// What the kernel takes in for a slow listener.
-const SLOW_RECEIVE_BYTES: usize = 16 << 10;
+const SLOW_RECEIVE_BYTES: usize = 64 << 10;
+/// The same once it may read everything.
+const WIDE_RECEIVE_BYTES: usize = 4 << 20;
 /// A server closes a WebSocket on which the client says nothing for a minute.
 const PING_NS: u64 = 20_000_000_000;
 
@@ -370,8 +372,10 @@ impl Listeners {
         let is_over = self.shared.is_writer_done();
         let length = if is_over { scratch.len() } else { budget.min(scratch.len()) };
         for index in 0..self.listeners.len() {
-            if !self.listeners[index].is_slow || !matches!(self.listeners[index].link, Link::Open(..)) {
-                continue;
+            let listener = &self.listeners[index];
+            let (true, Link::Open(socket, _)) = (listener.is_slow, &listener.link) else { continue };
+            if is_over {
+                socket.widen(WIDE_RECEIVE_BYTES);
             }
             let failed = loop {
                 match self.read_once(index, &mut scratch[..length], meter) {
@@ -406,7 +410,13 @@ impl Listeners {
     /// Whether everybody has everything that was acknowledged.
     pub(crate) fn is_complete(&self) -> bool {
         let last_of = |stream: u32| self.shared.last_number(stream);
-        self.listeners.iter().all(|listener| listener.follower.is_complete(last_of))
+        let mut owed = self.listeners.iter().filter(|listener| !self.may_miss(listener));
+        owed.all(|listener| listener.follower.is_complete(last_of))
+    }
+
+    /// Whether the server was allowed to leave events out, the last ones too.
+    fn may_miss(&self, listener: &Listener) -> bool {
+        listener.is_slow && self.listen.form.slow.as_deref() == Some("skip")
     }
 
     /// What was found, at the end.
@@ -416,6 +426,10 @@ impl Listeners {
             let behind = listener.follower.behind_count(|stream| self.shared.last_number(stream));
             let faults = if listener.is_slow { &mut heard.slow_faults } else { &mut heard.faults };
             faults.add(listener.follower.faults());
+            if self.may_miss(listener) {
+                faults.missing += behind;
+                continue;
+            }
             heard.behind += behind;
             heard.behind_listeners += u64::from(behind > 0);
         }

@@ -12,7 +12,7 @@ use super::shared::Shared;
 use super::worker::{Remains, Worker};
 use crate::clock::Clock;
 use crate::decide::schedule::Pace;
-use crate::decide::window::Window;
+use crate::decide::window::{Closed, Window};
 use crate::failure::{Exit, Failure};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -27,6 +27,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// So that every worker knows of the beginning before it comes.
 const BEGIN_DELAY_NS: u64 = 5_000_000;
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Intervals whose distributions are kept while workers may still tell of them.
+const OPEN_WINDOWS_MAX: usize = 8;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// What both sides used at one moment.
@@ -45,8 +47,8 @@ pub(crate) struct Sampled {
 pub(crate) struct Outcome {
     /// Everything, merged.
     pub(crate) total: Window,
-    /// Second by second.
-    pub(crate) windows: Vec<Window>,
+    /// What each interval brought, by its index.
+    pub(crate) windows: BTreeMap<u64, Closed>,
     /// Both sides, about once a second, the first when measuring began and the last when it ended.
     pub(crate) samples: Vec<Sampled>,
     /// The server before anything was connected.
@@ -79,8 +81,15 @@ pub(crate) fn run_load(plan: LoadPlan, clock: Clock, pids: &[u32]) -> Result<Out
     let (sender, receiver) = mpsc::channel();
     let threads = start_workers(&plan, &shared, &sender)?;
     drop(sender);
-    let mut watch =
-        Watch { plan: &plan, shared: &shared, pids, windows: BTreeMap::new(), samples: Vec::new() };
+    let mut watch = Watch {
+        plan: &plan,
+        shared: &shared,
+        pids,
+        windows: BTreeMap::new(),
+        closed: BTreeMap::new(),
+        total: Window::new(0),
+        samples: Vec::new(),
+    };
     let watched = watch.until_done(&receiver, &threads);
     if watched.is_err() {
         shared.stop();
@@ -132,7 +141,12 @@ struct Watch<'a> {
     plan: &'a LoadPlan,
     shared: &'a Shared,
     pids: &'a [u32],
+    /// The newest intervals with their distributions.
     windows: BTreeMap<u64, Window>,
+    /// What stays of the others.
+    closed: BTreeMap<u64, Closed>,
+    /// All that are closed.
+    total: Window,
     samples: Vec<Sampled>,
 }
 
@@ -209,10 +223,35 @@ impl Watch<'_> {
     }
 
     fn add_window(&mut self, window: Window) {
-        match self.windows.get_mut(&window.second) {
+        let index = window.index;
+        match self.windows.get_mut(&index) {
             Some(sum) => sum.merge(&window),
-            None => drop(self.windows.insert(window.second, window)),
+            None => drop(self.windows.insert(index, window)),
         }
+        // Distributions are large; a run of hours would hold thousands of them.
+        while self.windows.len() > OPEN_WINDOWS_MAX {
+            self.close_first();
+        }
+    }
+
+    fn close_first(&mut self) {
+        let Some((index, window)) = self.windows.pop_first() else { return };
+        self.total.merge(&window);
+        let closed = window.close(self.plan.listen.is_some());
+        let sum = self.closed.entry(index).or_default();
+        // A worker that tells of an interval long closed adds its counts; percentiles stay those of others.
+        let had_any = *sum != Closed::default();
+        *sum = if had_any {
+            Closed {
+                events: sum.events + closed.events,
+                bytes: sum.bytes + closed.bytes,
+                max_ns: sum.max_ns.max(closed.max_ns),
+                errors: sum.errors + closed.errors,
+                ..*sum
+            }
+        } else {
+            closed
+        };
     }
 
     fn show(&self, line: &mut ProgressLine, begin_ns: u64, measured_ns: u64) {
@@ -231,11 +270,11 @@ impl Watch<'_> {
         line.show(&Moment {
             phase,
             seconds: (passed_s.min(length.as_secs_f64()), length.as_secs_f64()),
-            events: lane.map_or(0.0, |lane| lane.events as f64),
-            bytes: lane.map_or(0.0, |lane| lane.bytes as f64),
+            events: lane.map_or(0.0, |lane| lane.events as f64) / self.plan.interval.as_secs_f64(),
+            bytes: lane.map_or(0.0, |lane| lane.bytes as f64) / self.plan.interval.as_secs_f64(),
             offered: offered_per_s(self.plan),
             p99_ns: lane.map_or(0, |lane| lane.latency.at(99.0)),
-            errors: self.windows.values().map(Window::error_count).sum(),
+            errors: self.windows.values().map(Window::error_count).sum::<u64>() + self.total.error_count(),
         });
     }
 }
@@ -246,23 +285,20 @@ pub(crate) fn offered_per_s(plan: &LoadPlan) -> Option<f64> {
     Some(per_s * plan.append.batch as f64).filter(|_| plan.connections > 0 && plan.listen.is_none())
 }
 
-fn sum_up(watch: Watch<'_>, remains: Vec<Remains>, server_before: Usage) -> Outcome {
-    let Watch { plan, shared, mut windows, samples, .. } = watch;
+fn sum_up(mut watch: Watch<'_>, remains: Vec<Remains>, server_before: Usage) -> Outcome {
     let (mut heard, mut unsent) = (Heard::default(), 0);
     for part in remains {
         heard.add(part.heard);
         unsent += part.unsent;
-        match windows.get_mut(&part.rest.second) {
-            Some(sum) => sum.merge(&part.rest),
-            None => drop(windows.insert(part.rest.second, part.rest)),
-        }
+        watch.add_window(part.rest);
     }
-    let mut total = Window::new(0);
-    windows.values().for_each(|window| total.merge(window));
+    while !watch.windows.is_empty() {
+        watch.close_first();
+    }
+    let Watch { plan, shared, closed, total, samples, .. } = watch;
     // A run that ended by its number of events was shorter than planned.
     let last_s = samples.last().map_or(0.0, |sample| sample.at_s);
     let measured_s = plan.duration.as_secs_f64().min(last_s.max(1e-9));
     let numbers = (0..plan.history.len() as u32).map(|stream| shared.last_number(stream)).collect();
-    let windows = windows.into_values().collect();
-    Outcome { total, windows, samples, server_before, heard, unsent, measured_s, numbers }
+    Outcome { total, windows: closed, samples, server_before, heard, unsent, measured_s, numbers }
 }

@@ -94,6 +94,8 @@ pub(crate) struct LoadPlan {
     pub(crate) duration: Duration,
     /// How long answers and deliveries are waited for at the end.
     pub(crate) drain: Duration,
+    /// The length of one window of the time line.
+    pub(crate) interval: Duration,
     /// Threads of the client.
     pub(crate) threads: usize,
     /// Their processors; empty for any.

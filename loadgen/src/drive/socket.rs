@@ -111,6 +111,13 @@ impl Socket {
         Ok(())
     }
 
+    /// Lets the kernel take in more from now on. A window smaller than a segment is served by the sender's
+    /// timer only, so a reader that is no longer slow must not keep it.
+    pub(crate) fn widen(&self, receive_bytes: usize) {
+        // Without effect it is merely slower.
+        let _ = socket2::SockRef::from(&self.stream).set_recv_buffer_size(receive_bytes);
+    }
+
     /// Takes it out of the event loop before it is dropped.
     pub(crate) fn close(mut self, registry: &Registry) {
         // A descriptor that is closed leaves the loop by itself; this only makes it sooner.

@@ -1,7 +1,7 @@
 //! One thread of the client: its sockets, its loop, its counts.
 //!
 //! Started by `load`. A turn of the loop sends what is due, waits, and takes what came; windows go to the
-//! coordinator once a second. A worker ends by itself when its part is done or the drain is over, and tells
+//! coordinator one by one. A worker ends by itself when its part is done or the drain is over, and tells
 //! what its listeners found. It never prints.
 
 use super::appender::Appender;
@@ -56,7 +56,7 @@ impl Worker {
         let token_base = appender.writer_count();
         let listeners = Listeners::new(plan.clone(), shared.clone(), index, token_base, secret);
         // Until the run begins nothing is measured: the period is empty.
-        let meter = Meter::new(u64::MAX, u64::MAX);
+        let meter = Meter::new(u64::MAX, u64::MAX, plan.interval.as_nanos() as u64);
         let worker = Worker {
             plan,
             shared,
@@ -125,7 +125,7 @@ impl Worker {
         let measured_ns = begin_ns + self.plan.warmup.as_nanos() as u64;
         let end_ns = measured_ns + self.plan.duration.as_nanos() as u64;
         let errors = self.meter.take_rest().errors;
-        self.meter = Meter::new(measured_ns, end_ns);
+        self.meter = Meter::new(measured_ns, end_ns, self.plan.interval.as_nanos() as u64);
         for (kind, count) in errors {
             self.meter.handle_error(&kind, count);
         }
@@ -148,6 +148,9 @@ impl Worker {
         if !self.is_begun {
             // The beginning is not announced by any socket.
             return Some(now_ns + BEGIN_POLL_NS);
+        }
+        if let Some(begin_ns) = self.shared.begin_ns().filter(|begin_ns| *begin_ns > now_ns) {
+            return Some(begin_ns);
         }
         let listening = self.listeners.as_ref().and_then(Listeners::deadline_ns);
         [self.appender.deadline_ns(now_ns), listening].into_iter().flatten().min()

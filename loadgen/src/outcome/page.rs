@@ -4,7 +4,7 @@
 //! run with several rates.
 
 use super::plot::{Chart, Scale, Series, escape, svg};
-use super::result::{ResultFile, Run, Second};
+use super::result::{Interval, ResultFile, Run};
 use super::table;
 
 const STYLE: &str = "\
@@ -44,8 +44,11 @@ fn section(file: &ResultFile) -> String {
         ("command", format!("<code>{}</code>", escape(&file.command))),
         ("server", format!("{} at {}", escape(&file.peer), escape(&file.target))),
         ("machine", escape(&file.machine)),
-        ("started", format!("{} ms since 1970 UTC", file.started_unix_ms)),
-        ("measured", format!("{} runs, {seconds:.0} s", file.runs.len())),
+        (
+            "started",
+            String::from_utf8_lossy(&http1::format_http_date(file.started_unix_ms / 1000)).into_owned(),
+        ),
+        ("measured", format!("{seconds:.0} s in runs: {}", file.runs.len())),
         ("loadgen", escape(&file.loadgen)),
     ];
     let rows: String =
@@ -69,10 +72,10 @@ fn named_runs(files: &[ResultFile]) -> Vec<(String, &Run)> {
 
 fn charts(files: &[ResultFile]) -> Vec<Chart<'static>> {
     let runs = named_runs(files);
-    let over_time = |value: fn(&Second) -> Option<f64>| {
+    let over_time = |value: fn(&Interval) -> Option<f64>| {
         let series = runs.iter().map(|(name, run)| Series {
             name: name.clone(),
-            points: run.timeline.iter().filter_map(|at| Some((at.second as f64, value(at)?))).collect(),
+            points: run.timeline.iter().filter_map(|at| Some((at.at_s, value(at)?))).collect(),
         });
         series.filter(|series| !series.points.is_empty()).collect::<Vec<_>>()
     };
@@ -89,11 +92,11 @@ fn charts(files: &[ResultFile]) -> Vec<Chart<'static>> {
             "Throughput over time",
             "events per second",
             Scale::Linear,
-            over_time(|at| Some(at.events as f64)),
+            over_time(|at| Some(at.events_per_s)),
         ),
         by_percentile(&runs),
         rate_against_p99(files),
-        time("p99 of each second", "microseconds", Scale::Log, over_time(|at| Some(at.p99_us))),
+        time("p99 of each interval", "microseconds", Scale::Log, over_time(|at| Some(at.p99_us))),
         time("Server processor time", "processors", Scale::Linear, over_time(|at| at.server_cpu)),
         time("Client processor time", "processors", Scale::Linear, over_time(|at| at.client_cpu)),
         time("Server memory", "MiB", Scale::Linear, over_time(resident_mib)),
@@ -102,7 +105,7 @@ fn charts(files: &[ResultFile]) -> Vec<Chart<'static>> {
     all
 }
 
-fn resident_mib(at: &Second) -> Option<f64> {
+fn resident_mib(at: &Interval) -> Option<f64> {
     at.server_resident_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20))
 }
 
@@ -147,7 +150,7 @@ mod tests {
     fn a_page_needs_nothing_else_and_shows_every_plot_that_has_points() {
         let page = page(&[example()]);
         for title in
-            ["Throughput over time", "Latency by percentile", "Rate against p99", "p99 of each second"]
+            ["Throughput over time", "Latency by percentile", "Rate against p99", "p99 of each interval"]
         {
             assert!(page.contains(title), "{title}");
         }

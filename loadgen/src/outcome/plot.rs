@@ -51,6 +51,9 @@ const BOTTOM: f64 = 46.0;
 /// Colours that people with a colour blindness can tell apart (Okabe and Ito).
 const COLOURS: [&str; 8] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8a6d00"];
+/// Names stand below the plot, in so many columns.
+const LEGEND_COLUMNS: usize = 2;
+const LEGEND_LINE: f64 = 17.0;
 /// A percentile of 100 stands where 99.9999 would.
 const NINES_MAX: f64 = 6.0;
 /// Larger values are left out like those that are not finite.
@@ -141,8 +144,9 @@ pub(crate) fn svg(chart: &Chart<'_>) -> String {
     let points = || chart.series.iter().flat_map(|series| &series.points);
     let x_axis = Axis::new(chart.x_scale, points().map(|point| point.0));
     let y_axis = Axis::new(chart.y_scale, points().map(|point| point.1));
+    let height = HEIGHT + LEGEND_LINE * chart.series.len().div_ceil(LEGEND_COLUMNS) as f64;
     let mut out = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{title}\">\n\
+        "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{title}\">\n\
          <text class=\"title\" x=\"{LEFT}\" y=\"18\">{title}</text>\n",
         title = escape(chart.title)
     );
@@ -211,7 +215,7 @@ fn write_series(chart: &Chart<'_>, series: &Series, index: usize, axes: (&Axis, 
     });
     let places: Vec<(f64, f64)> = places.collect();
     let line: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-    push(out, format_args!("<polyline points=\"{}\" style=\"stroke:{colour}\"/>", line.join(" ")));
+    push(out, format_args!("<polyline points=\"{}\" style=\"{}\"/>", line.join(" "), stroke(index)));
     // Dots only where they can be told apart.
     if places.len() <= 40 {
         for (x, y) in places {
@@ -223,11 +227,20 @@ fn write_series(chart: &Chart<'_>, series: &Series, index: usize, axes: (&Axis, 
     }
 }
 
+/// How a line is drawn: a colour, and dashes from the second round of colours on.
+fn stroke(index: usize) -> String {
+    let dashes = ["", ";stroke-dasharray:7 3", ";stroke-dasharray:2 3"];
+    let round = (index / COLOURS.len()) % dashes.len();
+    format!("stroke:{}{}", COLOURS[index % COLOURS.len()], dashes[round])
+}
+
 fn write_legend(chart: &Chart<'_>, out: &mut String) {
     for (index, series) in chart.series.iter().enumerate() {
-        let (x, y) = (LEFT + 12.0, TOP + 16.0 + 16.0 * index as f64);
-        let (colour, name) = (COLOURS[index % COLOURS.len()], escape(&series.name));
-        push(out, format_args!("<path d=\"M{x} {y}h18\" style=\"stroke:{colour};stroke-width:2.5\"/>"));
+        let (column, line) = (index % LEGEND_COLUMNS, index / LEGEND_COLUMNS);
+        let x = LEFT + column as f64 * (WIDTH - LEFT - RIGHT) / LEGEND_COLUMNS as f64;
+        let y = HEIGHT + 2.0 + LEGEND_LINE * line as f64;
+        let (stroke, name) = (stroke(index), escape(&series.name));
+        push(out, format_args!("<path d=\"M{x} {y}h18\" style=\"{stroke};stroke-width:2.5\"/>"));
         push(out, format_args!("<text class=\"mark\" x=\"{}\" y=\"{}\">{name}</text>", x + 24.0, y + 4.0));
     }
 }

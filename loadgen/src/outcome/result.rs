@@ -65,8 +65,10 @@ pub(crate) struct Run {
     pub(crate) client: Side,
     /// What listeners found.
     pub(crate) listen: Option<ListenFound>,
-    /// Second by second.
-    pub(crate) timeline: Vec<Second>,
+    /// The length of an interval of the time line.
+    pub(crate) interval_s: f64,
+    /// Interval by interval, without holes.
+    pub(crate) timeline: Vec<Interval>,
 }
 
 /// A distribution of latencies, in microseconds.
@@ -130,16 +132,16 @@ pub(crate) struct ListenFound {
     pub(crate) is_sound: bool,
 }
 
-/// One second.
+/// One interval of the time line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Second {
-    /// From 0, the end of the warm-up.
-    pub(crate) second: u64,
-    /// Events.
-    pub(crate) events: u64,
-    /// Payload.
-    pub(crate) bytes: u64,
-    /// Half of the latencies of this second are at most this.
+pub(crate) struct Interval {
+    /// When it begins, in seconds since the warm-up.
+    pub(crate) at_s: f64,
+    /// Events in a second.
+    pub(crate) events_per_s: f64,
+    /// Megabytes (10^6) of payload in a second.
+    pub(crate) mb_per_s: f64,
+    /// Half of the latencies of this interval are at most this.
     pub(crate) p50_us: f64,
     /// 99 of a hundred.
     pub(crate) p99_us: f64,
@@ -182,8 +184,12 @@ pub(crate) mod tests {
     pub(crate) fn example() -> ResultFile {
         let latency =
             Percentiles { count: 9, p50_us: 100.5, p99_us: 900.0, max_us: 1000.0, ..Percentiles::default() };
-        let second =
-            |second: u64| Second { second, events: 100 + second, p99_us: 800.0, ..Second::default() };
+        let interval = |second: u32| Interval {
+            at_s: f64::from(second),
+            events_per_s: 100.0,
+            p99_us: f64::from(second + 1) * 800.0,
+            ..Interval::default()
+        };
         let run = |offered: Option<f64>, rate: f64| Run {
             offered_per_s: offered,
             seconds: 3.0,
@@ -193,7 +199,8 @@ pub(crate) mod tests {
             curve: vec![(50.0, 100.5), (99.0, 900.0), (100.0, 1000.0)],
             errors: BTreeMap::from([("status 503".to_owned(), 2)]),
             server: Some(Side { cpu_share: 0.5, resident_bytes_begin: 1, resident_bytes_max: 2 << 20 }),
-            timeline: (0..3).map(second).collect(),
+            interval_s: 1.0,
+            timeline: (0..3).map(interval).collect(),
             ..Run::default()
         };
         ResultFile {

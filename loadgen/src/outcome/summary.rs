@@ -2,9 +2,9 @@
 //!
 //! Pure; called by the verbs after each run.
 
-use super::result::{ListenFound, Percentiles, Run, Second, Side};
+use super::result::{Interval, ListenFound, Percentiles, Run, Side};
 use crate::decide::latency::Latency;
-use crate::decide::window::{Lane, Window};
+use crate::decide::window::{Closed, Lane, Window};
 use crate::drive::listeners::Heard;
 use crate::drive::load::{Outcome, Sampled};
 use crate::drive::processes::Usage;
@@ -18,6 +18,10 @@ pub(crate) struct Asked {
     pub(crate) listeners: usize,
     /// Whether the server's process is known.
     pub(crate) has_server: bool,
+    /// Whether slow listeners may miss events.
+    pub(crate) may_slow_miss: bool,
+    /// The length of an interval of the time line.
+    pub(crate) interval_s: f64,
 }
 
 /// The document of one run.
@@ -39,7 +43,8 @@ pub(crate) fn run_of(outcome: &Outcome, asked: Asked) -> Run {
         server: asked.has_server.then(|| side(&outcome.samples, |sample| sample.server)),
         client: side(&outcome.samples, |sample| sample.client),
         listen: (asked.listeners > 0).then(|| found(outcome, asked)),
-        timeline: outcome.windows.iter().map(|window| second(window, &outcome.samples, asked)).collect(),
+        interval_s: asked.interval_s,
+        timeline: timeline(outcome, asked),
     }
 }
 
@@ -95,31 +100,47 @@ fn found(outcome: &Outcome, asked: Asked) -> ListenFound {
         server_bytes_per_listener: grown
             .filter(|_| asked.has_server)
             .map(|bytes| bytes / asked.listeners as f64),
-        is_sound: faults.is_none() && slow_faults.repeated == 0 && slow_faults.foreign == 0 && behind == 0,
+        is_sound: faults.is_none()
+            && slow_faults.repeated == 0
+            && slow_faults.foreign == 0
+            && (slow_faults.missing == 0 || asked.may_slow_miss)
+            && behind == 0,
     }
 }
 
-fn second(window: &Window, samples: &[Sampled], asked: Asked) -> Second {
-    let lane = lane_of(window, asked);
-    // The samples around this second.
-    let until = samples.iter().position(|sample| sample.at_s > window.second as f64 + 0.5);
-    let pair = until.filter(|index| *index > 0).map(|index| (&samples[index - 1], &samples[index]));
-    let share = |usage: fn(&Sampled) -> Usage| {
-        let (before, after) = pair?;
-        let passed_s = after.at_s - before.at_s;
-        (passed_s > 0.1).then(|| ((usage(after).cpu_s - usage(before).cpu_s) / passed_s).max(0.0))
+/// Interval by interval; one in which nothing happened is there with zeros.
+fn timeline(outcome: &Outcome, asked: Asked) -> Vec<Interval> {
+    let last = outcome.windows.keys().next_back().copied();
+    let closed = |index: u64| outcome.windows.get(&index).copied().unwrap_or_default();
+    let indexes = last.into_iter().flat_map(|last| 0..=last);
+    indexes.map(|index| interval(index, closed(index), outcome, asked)).collect()
+}
+
+fn interval(index: u64, closed: Closed, outcome: &Outcome, asked: Asked) -> Interval {
+    let at_s = index as f64 * asked.interval_s;
+    let until_s = (at_s + asked.interval_s).min(outcome.measured_s);
+    let length_s = (until_s - at_s).max(1e-9);
+    // The samples nearest to its two ends.
+    let nearest = |at_s: f64| {
+        let away = |sample: &&Sampled| (sample.at_s - at_s).abs();
+        outcome.samples.iter().min_by(|a, b| away(a).total_cmp(&away(b)))
     };
-    Second {
-        second: window.second,
-        events: lane.events,
-        bytes: lane.bytes,
-        p50_us: micros(lane.latency.at(50.0)),
-        p99_us: micros(lane.latency.at(99.0)),
-        max_us: micros(lane.latency.max_ns()),
-        errors: window.error_count(),
+    let ends = nearest(at_s).zip(nearest(until_s)).filter(|(before, after)| after.at_s - before.at_s > 0.05);
+    let share = |usage: fn(&Sampled) -> Usage| {
+        let (before, after) = ends?;
+        Some(((usage(after).cpu_s - usage(before).cpu_s) / (after.at_s - before.at_s)).max(0.0))
+    };
+    Interval {
+        at_s,
+        events_per_s: closed.events as f64 / length_s,
+        mb_per_s: closed.bytes as f64 / 1e6 / length_s,
+        p50_us: micros(closed.p50_ns),
+        p99_us: micros(closed.p99_ns),
+        max_us: micros(closed.max_ns),
+        errors: closed.errors,
         server_cpu: share(|sample| sample.server).filter(|_| asked.has_server),
         client_cpu: share(|sample| sample.client),
-        server_resident_bytes: pair
+        server_resident_bytes: ends
             .map(|(_, after)| after.server.resident_bytes)
             .filter(|_| asked.has_server),
     }
@@ -129,6 +150,7 @@ fn second(window: &Window, samples: &[Sampled], asked: Asked) -> Second {
 mod tests {
     use super::*;
     use crate::decide::window::{Meter, Sample};
+    use std::collections::BTreeMap;
 
     fn sampled(at_s: f64, cpu_s: f64) -> Sampled {
         let usage = Usage { cpu_s, resident_bytes: (at_s * 100.0) as u64 };
@@ -137,14 +159,14 @@ mod tests {
 
     #[test]
     fn rates_and_shares_are_over_the_measured_seconds() {
-        let mut meter = Meter::new(0, 2_000_000_000);
+        let mut meter = Meter::new(0, 2_000_000_000, 1_000_000_000);
         (0..10).for_each(|_| {
             meter.handle_appended(1_500_000_000, Sample { intended_ns: 1, events: 2, bytes: 500_000 })
         });
         let window = meter.take_rest();
         let outcome = Outcome {
             total: window.clone(),
-            windows: vec![Window { second: 1, ..window }],
+            windows: BTreeMap::from([(1, window.close(false))]),
             samples: vec![sampled(0.0, 1.0), sampled(1.0, 1.5), sampled(2.0, 2.5)],
             server_before: Usage::default(),
             heard: Heard::default(),
@@ -152,13 +174,34 @@ mod tests {
             measured_s: 2.0,
             numbers: Vec::new(),
         };
-        let run = run_of(&outcome, Asked { offered_per_s: Some(10.0), listeners: 0, has_server: true });
+        let run = run_of(
+            &outcome,
+            Asked {
+                offered_per_s: Some(10.0),
+                listeners: 0,
+                has_server: true,
+                may_slow_miss: false,
+                interval_s: 1.0,
+            },
+        );
         assert_eq!((run.events_per_s, run.mb_per_s, run.requests, run.unsent), (10.0, 2.5, 10, 3));
         let server = run.server.expect("the process is known");
         assert_eq!((server.cpu_share, server.resident_bytes_max), (0.75, 200));
-        assert_eq!((run.timeline[0].server_cpu, run.timeline[0].second), (Some(1.0), 1));
+        let shares = [run.timeline[0].server_cpu, run.timeline[1].server_cpu];
+        assert_eq!(shares, [Some(0.5), Some(1.0)]);
+        let rates = [run.timeline[0].events_per_s, run.timeline[1].events_per_s];
+        assert_eq!(rates, [0.0, 20.0], "the first second is there, though nothing happened in it");
         assert!((run.latency.p50_us - 1_500_000.0).abs() < 2_000.0);
-        let alone = run_of(&outcome, Asked { offered_per_s: None, listeners: 0, has_server: false });
+        let alone = run_of(
+            &outcome,
+            Asked {
+                offered_per_s: None,
+                listeners: 0,
+                has_server: false,
+                may_slow_miss: false,
+                interval_s: 1.0,
+            },
+        );
         assert_eq!((alone.server, alone.timeline[0].server_cpu), (None, None));
     }
 }

@@ -89,6 +89,7 @@ pub(crate) fn notes(file: &ResultFile) -> String {
             let unsent = show_count(run.unsent as f64);
             text.push_str(&format!("unsent: {unsent} requests were due and found no connection with room\n"));
         }
+        text.push_str(&steadiness(run));
         if let Some(server) = run.server {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let (begin, max) = (mib(server.resident_bytes_begin), mib(server.resident_bytes_max));
@@ -97,6 +98,22 @@ pub(crate) fn notes(file: &ResultFile) -> String {
         text.push_str(&listen_notes(run));
     }
     text
+}
+
+/// How much worse the worst interval was than the middle one.
+fn steadiness(run: &Run) -> String {
+    let mut p99s: Vec<f64> = run.timeline.iter().map(|at| at.p99_us).filter(|p99| *p99 > 0.0).collect();
+    p99s.sort_by(f64::total_cmp);
+    let (Some(worst), true) = (p99s.last(), p99s.len() >= 3) else { return String::new() };
+    let middle = p99s[p99s.len() / 2];
+    let us = |us: f64| show_ns((us * 1e3) as u64);
+    format!(
+        "p99 of intervals of {} s: median {}, worst {} ({:.1} times the median)\n",
+        run.interval_s,
+        us(middle),
+        us(*worst),
+        worst / middle
+    )
 }
 
 fn listen_notes(run: &Run) -> String {
@@ -147,5 +164,7 @@ mod tests {
             "{text}"
         );
         assert!(notes(&file).contains("error: status 503: 2\n"));
+        let steadiness = "p99 of intervals of 1 s: median 1.60 ms, worst 2.40 ms (1.5 times the median)\n";
+        assert!(notes(&file).contains(steadiness), "{}", notes(&file));
     }
 }

@@ -12,7 +12,7 @@ use crate::drive::plan::{LoadPlan, Order};
 use crate::failure::Failure;
 use crate::outcome::result::{ResultFile, Run};
 use crate::outcome::summary::{Asked, run_of};
-use crate::quantity::show_count;
+use crate::quantity::{RateList, show_count};
 use crate::wire::append::{AppendForm, STREAMS_MAX};
 use crate::wire::peer::Peer;
 use std::io::IsTerminal;
@@ -66,15 +66,15 @@ fn check(args: &AppendArgs) -> Result<(), Failure> {
 /// Requests, not events, are scheduled.
 fn paces(args: &AppendArgs) -> Vec<Pace> {
     let open = |rate: &f64| Pace::Open { per_s: rate / args.batch as f64 };
-    match (&args.rate, args.sweep.as_slice()) {
+    match (&args.rate, &args.sweep) {
         (Some(rate), _) => vec![open(rate)],
-        (None, []) => vec![Pace::Closed],
-        (None, rates) => rates.iter().map(open).collect(),
+        (None, None) => vec![Pace::Closed],
+        (None, Some(RateList(rates))) => rates.iter().map(open).collect(),
     }
 }
 
 fn announce(pace: Pace, args: &AppendArgs) {
-    if let (Pace::Open { per_s }, true, true) = (pace, args.sweep.len() > 1, std::io::stderr().is_terminal())
+    if let (Pace::Open { per_s }, true, true) = (pace, args.sweep.is_some(), std::io::stderr().is_terminal())
     {
         eprintln!("offering {} events/s", show_count(per_s * args.batch as f64));
     }
@@ -85,7 +85,8 @@ fn one(args: &AppendArgs, pace: Pace, server: (SocketAddr, &str), clock: Clock) 
     let offered_per_s = offered_per_s(&plan);
     let outcome = load::run_load(plan, clock, &args.common.server_pid)?;
     let has_server = !args.common.server_pid.is_empty();
-    Ok(run_of(&outcome, Asked { offered_per_s, listeners: 0, has_server }))
+    let interval_s = args.common.interval.as_secs_f64();
+    Ok(run_of(&outcome, Asked { offered_per_s, listeners: 0, has_server, may_slow_miss: false, interval_s }))
 }
 
 /// The plan of one rate.
@@ -117,6 +118,7 @@ fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> Lo
         warmup: common.warmup,
         duration: common.duration,
         drain: common.drain,
+        interval: common.interval,
         threads: common.threads,
         cores: common.pin.clone().map(|cores| cores.0).unwrap_or_default(),
         listen: None,

@@ -18,6 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(crate) const EVENT_BYTES_MAX: usize = 1 << 30;
 /// Most threads; more than any machine's processors is a slip.
 const THREADS_MAX: usize = 1024;
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 /// Most payload bytes of one request.
 const REQUEST_BYTES_MAX: usize = 1 << 30;
 
@@ -36,6 +38,9 @@ pub(crate) fn check(common: &CommonArgs, batch: usize, connections: usize) -> Re
     within("--threads", common.threads as u64, 1, THREADS_MAX as u64)?;
     within("--batch", batch as u64, 1, 1 << 20)?;
     within("--connections", connections as u64, 1, 1 << 20)?;
+    if !(INTERVAL_MIN..=INTERVAL_MAX).contains(&common.interval) {
+        return Err(Failure::usage("--interval: it must be 100ms to 1h"));
+    }
     if common.duration == Duration::ZERO {
         return Err(Failure::usage("--duration 0s measures nothing").next("give a time above 0"));
     }

@@ -42,8 +42,11 @@ pub(crate) fn run(args: &ListenArgs, arguments: &[String], clock: Clock) -> Resu
     }
     let offered_per_s = args.rate.map(|rate| rate * plan_copies(args) as f64);
     let outcome = load::run_load(plan, clock, &args.common.server_pid)?;
+    let interval_s = args.common.interval.as_secs_f64();
     let has_server = !args.common.server_pid.is_empty();
-    let run = run_of(&outcome, Asked { offered_per_s, listeners: args.listeners, has_server });
+    let may_slow_miss = args.slow_mode.as_deref() == Some("skip");
+    let asked = Asked { offered_per_s, listeners: args.listeners, has_server, may_slow_miss, interval_s };
+    let run = run_of(&outcome, asked);
     Ok(common::result_file("listen", &args.common, target, arguments, vec![run]))
 }
 
@@ -155,6 +158,7 @@ fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefi
         warmup: common.warmup,
         duration: common.duration,
         drain: common.drain,
+        interval: common.interval,
         threads: common.threads,
         cores: common.pin.clone().map(|cores| cores.0).unwrap_or_default(),
         listen: Some(listen_plan(args, form, host, prefix)),
