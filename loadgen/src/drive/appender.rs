@@ -60,6 +60,10 @@ pub(crate) struct Appender {
     dirty: Vec<usize>,
     /// Per stream the number of the last event sent, where events are numbered.
     numbers: Vec<u64>,
+    /// Per stream how many listeners get an event, where somebody listens.
+    copies: Vec<u64>,
+    /// Deliveries that may be due; 0 for any number.
+    window_deliveries: u64,
     in_flight_count: usize,
     is_window_shut: bool,
 }
@@ -88,6 +92,9 @@ impl Appender {
         };
         let (template, numbers) = (AppendTemplate::new(&plan.append)?, plan.history.clone());
         let writers = (0..count).map(writer).collect();
+        let copies = plan.copies();
+        let window = plan.listen.as_ref().map_or(0, |listen| listen.window);
+        let window_deliveries = window * copies.iter().max().copied().unwrap_or(0);
         let (room, dirty) = (VecDeque::with_capacity(count), Vec::with_capacity(count));
         let appender = Appender {
             plan,
@@ -98,6 +105,8 @@ impl Appender {
             room,
             dirty,
             numbers,
+            copies,
+            window_deliveries,
             in_flight_count: 0,
             is_window_shut: false,
         };
@@ -239,8 +248,8 @@ impl Appender {
         self.template.encode(stamp, &mut socket.output);
         writer.in_flight.push_back(Flight { intended_ns, stream: stamp.stream, number: before + batch });
         self.in_flight_count += 1;
-        if self.plan.listen.is_some() {
-            self.shared.add_published(batch);
+        if let Some(copies) = self.copies.get(stream) {
+            self.shared.add_due(copies * batch);
         }
         if !writer.is_dirty {
             writer.is_dirty = true;
@@ -260,16 +269,8 @@ impl Appender {
 
     /// Whether, in a closed loop with listeners, as much is on its way as may be.
     fn is_window_full(&self) -> bool {
-        let Some(listen) = &self.plan.listen else { return false };
-        if listen.window == 0 || listen.count == 0 {
-            return false;
-        }
-        let copies = match listen.subscribe {
-            super::plan::Subscribe::All => listen.count as u64,
-            super::plan::Subscribe::One => (listen.count as u64).div_ceil(self.plan.streams as u64),
-        };
-        let due = self.shared.published_count() * copies;
-        due.saturating_sub(self.shared.delivered_count()) >= listen.window * copies
+        self.window_deliveries > 0
+            && self.shared.due_count().saturating_sub(self.shared.delivered_count()) >= self.window_deliveries
     }
 
     fn drop_link(&mut self, index: usize, kind: &str, meter: &mut Meter, registry: &Registry) {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 /// Listeners that connect at the same time; more would overflow a server's backlog.
 const CONNECTING_MAX: usize = 128;
 const RETRY_NS: u64 = 100_000_000;
+const CONNECT_TICK_NS: u64 = 2_000_000;
 const SLOW_TICK_NS: u64 = 50_000_000;
 /// What the kernel takes in for a slow listener.
 const SLOW_RECEIVE_BYTES: usize = 64 << 10;
@@ -90,6 +91,7 @@ pub(crate) struct Listeners {
     open_count: usize,
     connecting_count: usize,
     reconnects: u64,
+    next_connect_ns: u64,
     next_slow_ns: u64,
     next_ping_ns: u64,
 }
@@ -122,6 +124,7 @@ impl Listeners {
             open_count: 0,
             connecting_count: 0,
             reconnects: 0,
+            next_connect_ns: 0,
             next_slow_ns: 0,
             next_ping_ns: 0,
         })
@@ -138,7 +141,9 @@ impl Listeners {
         scratch: &mut [u8],
         meter: &mut Meter,
     ) -> Result<(), String> {
-        if self.open_count < self.listeners.len() || self.listen.reconnect_every.is_some() {
+        if self.is_connecting() && now_ns >= self.next_connect_ns {
+            // Looks at every listener, so not in every turn of the loop.
+            self.next_connect_ns = now_ns + CONNECT_TICK_NS;
             self.connect_due(now_ns, registry, meter)?;
         }
         if now_ns >= self.next_slow_ns {
@@ -150,6 +155,10 @@ impl Listeners {
             self.ping_all();
         }
         Ok(())
+    }
+
+    fn is_connecting(&self) -> bool {
+        self.open_count < self.listeners.len() || self.listen.reconnect_every.is_some()
     }
 
     fn connect_due(&mut self, now_ns: u64, registry: &Registry, meter: &mut Meter) -> Result<(), String> {
@@ -296,7 +305,7 @@ impl Listeners {
             for stamp in scanner.stamps(text) {
                 let sample = Sample { intended_ns: stamp.intended_ns, events: 1, bytes: event_bytes };
                 follower.handle_stamp(stamp);
-                *count += u64::from(stamp.intended_ns >= begin_ns);
+                *count += u64::from(stamp.intended_ns >= begin_ns && !*is_slow);
                 if *is_slow {
                     meter.handle_delivered_late(now_ns, sample);
                 } else {
@@ -403,8 +412,9 @@ impl Listeners {
 
     /// When to tick again, if no socket is ready before.
     pub(crate) fn deadline_ns(&self) -> Option<u64> {
-        let is_busy = self.listen.slow.is_some() || self.open_count < self.listeners.len();
-        is_busy.then_some(self.next_slow_ns)
+        let slow = self.listen.slow.map(|_| self.next_slow_ns);
+        let connect = self.is_connecting().then_some(self.next_connect_ns);
+        [slow, connect].into_iter().flatten().min()
     }
 
     /// Whether everybody has everything that was acknowledged.

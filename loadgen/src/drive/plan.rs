@@ -140,6 +140,19 @@ impl LoadPlan {
         }
     }
 
+    /// How many listeners get each event of each stream, those apart that are slow on purpose.
+    pub(crate) fn copies(&self) -> Vec<u64> {
+        let Some(listen) = &self.listen else { return Vec::new() };
+        let mut copies = vec![0; self.streams];
+        for index in listen.slow.map_or(0, |slow| slow.count)..listen.count {
+            match listen.subscribe {
+                Subscribe::One => copies[index % self.streams] += 1,
+                Subscribe::All => copies.iter_mut().for_each(|count| *count += 1),
+            }
+        }
+        copies
+    }
+
     /// The streams of listener `index`.
     pub(crate) fn streams_of(&self, listen: &ListenPlan, index: usize) -> Vec<u32> {
         match listen.subscribe {

@@ -17,7 +17,7 @@ pub(crate) struct Shared {
     is_writer_done: AtomicBool,
     /// Per stream the last number that was acknowledged; empty where nobody listens.
     last_numbers: Vec<AtomicU64>,
-    published_count: AtomicU64,
+    due_count: AtomicU64,
     /// Per worker, so that no two threads write the same word.
     delivered_counts: Vec<AtomicU64>,
 }
@@ -32,7 +32,7 @@ impl Shared {
             is_stopped: AtomicBool::new(false),
             is_writer_done: AtomicBool::new(false),
             last_numbers: first_numbers.iter().map(|number| AtomicU64::new(*number)).collect(),
-            published_count: AtomicU64::new(0),
+            due_count: AtomicU64::new(0),
             delivered_counts: (0..worker_count).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -90,14 +90,14 @@ impl Shared {
         self.last_numbers.get(stream as usize).map_or(0, |last| last.load(Ordering::Relaxed))
     }
 
-    /// Tells that `count` more events were sent.
-    pub(crate) fn add_published(&self, count: u64) {
-        self.published_count.fetch_add(count, Ordering::Relaxed);
+    /// Tells that `count` more deliveries are due, because events were sent.
+    pub(crate) fn add_due(&self, count: u64) {
+        self.due_count.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Events sent by the writer.
-    pub(crate) fn published_count(&self) -> u64 {
-        self.published_count.load(Ordering::Relaxed)
+    /// Deliveries that were ever due.
+    pub(crate) fn due_count(&self) -> u64 {
+        self.due_count.load(Ordering::Relaxed)
     }
 
     /// Tells how many deliveries a worker has had.

@@ -40,7 +40,7 @@ pub(crate) fn run(args: &ListenArgs, arguments: &[String], clock: Clock) -> Resu
     if args.history > 0 {
         plan.history = write_history(args, &plan, clock)?;
     }
-    let offered_per_s = args.rate.map(|rate| rate * plan_copies(args) as f64);
+    let offered_per_s = args.rate.map(|rate| rate * copies_mean(args));
     let outcome = load::run_load(plan, clock, &args.common.server_pid)?;
     let interval_s = args.common.interval.as_secs_f64();
     let has_server = !args.common.server_pid.is_empty();
@@ -61,11 +61,11 @@ pub(crate) fn judge(file: &ResultFile) -> Result<(), Failure> {
     }
 }
 
-/// How many listeners get each event.
-fn plan_copies(args: &ListenArgs) -> usize {
+/// How many listeners get an event, over all streams.
+fn copies_mean(args: &ListenArgs) -> f64 {
     match args.subscribe {
-        Subscribe::All => args.listeners,
-        Subscribe::One => args.listeners.div_ceil(args.streams),
+        Subscribe::All => args.listeners as f64,
+        Subscribe::One => args.listeners as f64 / args.streams as f64,
     }
 }
 

@@ -86,14 +86,14 @@ fn a_sweep_makes_a_run_for_each_rate() {
 
 #[test]
 fn listeners_hear_everything_once_and_in_order() {
-    for flags in [["--rate=200", "--streams=1"], ["--window=8", "--streams=3"]] {
+    for flags in [["--rate=200", "--streams=1"], ["--window=8", "--streams=3"], ["--window=1", "--slow=4"]] {
         let server = FakeServer::start(Faults::default());
         let more =
-            ["--form=sse", "--listeners=9", "--threads=2", "--history=20", "--from=start", "--writers=2"];
+            ["--form=sse", "--listeners=10", "--threads=2", "--history=20", "--from=start", "--writers=2"];
         let file =
             run(&server, "listen", &[&flags[..], &SHORT, &more].concat()).expect("the server is sound");
         let found = file.runs[0].listen.expect("there were listeners");
-        assert!(found.is_sound && found.listeners == 9 && found.published > 0, "{found:?}");
+        assert!(found.is_sound && found.listeners == 10 && found.published > 0, "{found:?}");
     }
 }
 
