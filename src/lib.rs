@@ -1,12 +1,14 @@
 //! Millrace as a library: the shell around the cores of logic in `crates/`.
 //!
-//! Floors, from below: `sys` (the operating system and glommio), `shard` (drives an engine with real files),
-//! `broker` (admission, routing, listening), `faces` (protocols), `server` (puts them together), `config` and
-//! `cli` beside it. Imports go down only; `tests/tidy.rs` holds that. The binary is `src/main.rs`.
+//! A program that wants a server inside itself uses [`embed`]. The rest are the floors of the binary
+//! `src/main.rs`, from below: `sys` (the operating system and glommio), `shard` (drives an engine with real
+//! files), `broker` (admission, routing, listening), `faces` (protocols), `server` (puts them together),
+//! `embed`, `config` and `cli`. Imports go down only; `tests/tidy.rs` holds that.
 
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod embed;
 pub mod faces;
 pub mod server;
 pub mod shard;

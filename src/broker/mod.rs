@@ -7,6 +7,7 @@
 //! Nothing here is kept per request, and every order of `CoreLink` is passed on unchanged.
 
 mod admission;
+mod awaiting;
 pub mod event_json;
 pub mod fanout;
 mod listing;

@@ -7,15 +7,9 @@ use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
 use crate::config::{Config, Cores, Origin};
-use crate::faces::http::{self, HttpFace};
-use crate::faces::listen;
-use crate::server::{self, Face, ServerConfig};
-use crate::shard::CoreLink;
-use crate::sys::net::Stream;
-use crate::sys::offload::Offload;
+use crate::server::{self, ServerConfig, Web};
 use crate::sys::preflight;
 use crate::sys::signal::BlockedSignals;
-use std::rc::Rc;
 use std::time::Duration;
 
 /// Runs the server until it is told to stop.
@@ -27,43 +21,13 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = server_config(&config, &preflight::allowed_cpus())?;
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
     BlockedSignals::block().map_err(|error| CliError::io("cannot block signals", &error))?;
-    let face = Web::new(config.cores.len())?;
+    let face = Web::new(config.cores.len()).map_err(|error| CliError::io("cannot start threads", &error))?;
     match server::run(config, face) {
         Ok(()) => Ok(()),
         Err(error) => {
             let code = u8::try_from(error.exit_code()).expect("exit codes are bytes");
             if code == 0 { Ok(()) } else { Err(CliError::new(Exit::Serve(code), error.to_string())) }
         }
-    }
-}
-
-/// Threads for what would hold a core up in the HTTP face, and how many such tasks wait.
-const OFFLOAD_THREADS: usize = 2;
-const OFFLOAD_QUEUE_MAX: usize = 256;
-
-/// The faces that share the HTTP port: HTTP itself, and `/listen`, which it hands connections over to.
-#[derive(Clone)]
-struct Web(HttpFace);
-
-impl Web {
-    fn new(core_count: usize) -> Result<Web, CliError> {
-        let core_count = u16::try_from(core_count)
-            .map_err(|_| CliError::new(Exit::Config, "server.cores names more than 65535 cores"))?;
-        let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX)
-            .map_err(|error| CliError::io("cannot start threads", &error))?;
-        Ok(Web(HttpFace::new(core_count, offload, listen::serve)))
-    }
-}
-
-impl Face for Web {
-    type Core = http::Core;
-
-    fn open(&self, link: Rc<CoreLink>) -> Rc<http::Core> {
-        self.0.open(link)
-    }
-
-    fn serve(core: Rc<http::Core>, stream: Stream) -> impl Future<Output = ()> + 'static {
-        http::serve(core, stream)
     }
 }
 

@@ -11,9 +11,11 @@ mod face;
 mod seat;
 #[cfg(test)]
 mod tests;
+mod web;
 
 pub use error::ServeError;
 pub use face::Face;
+pub use web::Web;
 
 use crate::sys::executor::{CoreOptions, CoreThread, start_core};
 use crate::sys::lock::{DirLock, LockError};

@@ -12,6 +12,8 @@ struct State<T> {
     queue: VecDeque<T>,
     waiter: Option<Waker>,
     sender_count: usize,
+    /// The receiver is gone: what is sent is dropped.
+    is_closed: bool,
 }
 
 struct Shared<T>(Mutex<State<T>>);
@@ -31,16 +33,21 @@ pub struct Receiver<T>(Arc<Shared<T>>);
 
 /// A new queue.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = State { queue: VecDeque::new(), waiter: None, sender_count: 1 };
+    let state = State { queue: VecDeque::new(), waiter: None, sender_count: 1, is_closed: false };
     let shared = Arc::new(Shared(Mutex::new(state)));
     (Sender(shared.clone()), Receiver(shared))
 }
 
 impl<T> Sender<T> {
-    /// Appends a value and wakes the receiver.
+    /// Appends a value and wakes the receiver; drops the value when there is no receiver any more.
     pub fn send(&self, value: T) {
         let waiter = {
             let mut state = self.0.lock();
+            if state.is_closed {
+                // A value may do anything when it is dropped: not under the lock.
+                drop(state);
+                return drop(value);
+            }
             state.queue.push_back(value);
             state.waiter.take()
         };
@@ -67,6 +74,17 @@ impl<T> Drop for Sender<T> {
         if let Some(waker) = waiter {
             waker.wake();
         }
+    }
+}
+
+impl<T> Drop for Receiver<T> {
+    fn drop(&mut self) {
+        let left = {
+            let mut state = self.0.lock();
+            state.is_closed = true;
+            std::mem::take(&mut state.queue)
+        };
+        drop(left);
     }
 }
 

@@ -31,7 +31,7 @@ const CRATES: [(&str, u32); 12] = [
 ];
 
 /// Top modules of `src/` with their floors. The root (`lib.rs`, `main.rs`) is above all.
-const MODULES: [(&str, u32); 8] = [
+const MODULES: [(&str, u32); 9] = [
     ("sys", 20),
     ("config", 20),
     ("observe", 20),
@@ -39,6 +39,7 @@ const MODULES: [(&str, u32); 8] = [
     ("broker", 40),
     ("faces", 50),
     ("server", 60),
+    ("embed", 65),
     ("cli", 70),
 ];
 

@@ -9,8 +9,8 @@ use super::report::{Damage, Report};
 use super::salvage::Salvage;
 use bytes::BytesMut;
 use commitlog::{
-    BLOCK_BYTES, Batch, BatchBody, Cut, EpochMark, FileScan, FoundGroup, JournalFile, JournalMark, LostGroups,
-    Place, Rules, Verdict, judge, survey_body,
+    BLOCK_BYTES, Batch, BatchBody, Cut, EpochMark, FileScan, FoundGroup, JournalFile, JournalMark,
+    LostGroups, Place, Rules, Verdict, judge, survey_body,
 };
 use engine::FileId;
 use serde_json::json;

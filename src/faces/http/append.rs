@@ -169,7 +169,7 @@ fn lines(body: &Bytes, events_max: usize) -> Result<Vec<EventDraft>, Failure> {
 
 /// Checks that `text` is one JSON text in UTF-8. The parser alone does not look at the encoding of what it
 /// skips, hence both checks.
-pub(super) fn check_json(text: &[u8]) -> Result<(), String> {
+pub(crate) fn check_json(text: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(text).map_err(|error| format!("not UTF-8: {error}"))?;
     let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_str(text);
     parsed.map(|_| ()).map_err(|error| format!("not JSON: {error}"))

@@ -12,15 +12,12 @@ use super::pages::{Form, PagedReply, Pages};
 use super::parameters::{Parameters, ReadParameters};
 use super::reply::Reply;
 use super::route;
-use crate::broker::{Broker, ReadRequest, Route, Watched};
-use crate::sys::executor::{Either, race, timeout};
-use crate::sys::notify::Notify;
+use crate::broker::{Broker, ReadRequest};
 use bytes::{Bytes, BytesMut};
-use engine::{Gap, GapCause, ReadReply, WatchTarget};
+use engine::{Gap, GapCause, ReadReply};
 use http1::RequestHead;
 use std::fmt::Write;
 use std::rc::Rc;
-use std::time::Duration;
 use types::{Failure, StreamKey};
 
 /// Payload bytes of one page: what a reader costs in memory, a few times over.
@@ -75,7 +72,8 @@ impl ReadPlan {
         let broker = core.broker().clone();
         if let Some(wait) = self.parameters.wait {
             let future = async move {
-                match await_events(&broker, request, wait).await {
+                let is_enough = |reply: &ReadReply| !reply.records.is_empty() || only_damage(reply).is_some();
+                match broker.read_until(request, wait, is_enough).await {
                     Ok(reply) => self.answer(broker, reply),
                     Err(failure) => Answer::Failed(failure),
                 }
@@ -171,56 +169,6 @@ fn gap_list(gaps: &[Gap]) -> String {
         write!(text, "{comma}{}-{}", gap.from, gap.to).expect("a string takes everything");
     }
     text
-}
-
-/// Ends a watch when the wait ends, however it ends.
-struct WatchGuard {
-    broker: Rc<Broker>,
-    route: Route,
-}
-
-impl Drop for WatchGuard {
-    fn drop(&mut self) {
-        self.broker.unwatch(self.route);
-    }
-}
-
-/// Reads, and as long as nothing is there waits for news and reads again.
-async fn await_events(
-    broker: &Rc<Broker>,
-    request: ReadRequest,
-    wait: Duration,
-) -> Result<ReadReply, Failure> {
-    let first = broker.read(request.clone()).await?;
-    if !first.records.is_empty() || only_damage(&first).is_some() {
-        return Ok(first);
-    }
-    let news = Rc::new(Notify::new());
-    let heard = news.clone();
-    let target = WatchTarget::Stream(request.stream.clone());
-    let route = broker.watch(target, move |watched| {
-        // What comes is read; the news is only that something came (or that the watch began).
-        if !matches!(watched, Watched::Failed(..)) {
-            heard.notify();
-        }
-    });
-    let _guard = WatchGuard { broker: broker.clone(), route };
-    let mut latest = first;
-    let searching = async {
-        loop {
-            news.notified().await;
-            latest = broker.read(request.clone()).await?;
-            if !latest.records.is_empty() || only_damage(&latest).is_some() {
-                return Ok(());
-            }
-        }
-    };
-    let link = broker.link().clone();
-    let ended = timeout(wait, race(searching, link.draining())).await;
-    match ended {
-        Some(Either::First(Err(failure))) => Err(failure),
-        _ => Ok(latest),
-    }
 }
 
 #[cfg(test)]
