@@ -277,6 +277,12 @@ impl History {
                 self.logicals[seen.logical].forgiven = true;
             }
         }
+        // So may what was acknowledged and never seen; and one day the disk may give the first one again.
+        for &index in &stream.logicals {
+            let logical = &mut self.logicals[index];
+            let is_damaged = logical.acked.is_some_and(|acked| audited.is_damaged(acked.first));
+            logical.forgiven |= is_damaged && logical.key.is_some();
+        }
         // What is lost with a word may be read again one day; what was deleted may not.
         let certain = stream.incarnations.iter().filter(|(_, incarnation)| incarnation.lost.is_empty());
         let epochs: Vec<Epoch> = certain.map(|(&epoch, _)| epoch).collect();

@@ -391,6 +391,25 @@ fn only_the_last_group_is_forgiven() {
 }
 
 #[test]
+fn a_retry_of_what_damage_took_may_stand_beside_the_first_when_that_is_read_again() {
+    let gap = || Gap { from: SeqNum(1), to: SeqNum(1), cause: GapCause::Damaged };
+    let mut story = Story::default();
+    let to = story.append(&["Ka"]);
+    story.ack(to, 1, 1).unwrap();
+    story.stored("b", 2);
+    story.history.crash();
+    story.history.allow_damage();
+    let with_gap =
+        |records: &[Record]| ReadReply { first: SeqNum(1), gaps: vec![gap()], ..found(E1, records) };
+    story.audit(with_gap(&[record(2, 20, "b")])).unwrap();
+    let to = story.append(&["Ka"]);
+    story.ack(to, 3, 1).unwrap();
+    story.read(with_gap(&[record(2, 20, "b"), record(3, 30, "Ka")])).unwrap();
+    story.history.crash();
+    story.audit(found(E1, &[record(1, 10, "Ka"), record(2, 20, "b"), record(3, 30, "Ka")])).unwrap();
+}
+
+#[test]
 fn time_never_goes_back() {
     let mut story = Story::default();
     story.append(&["a"]);

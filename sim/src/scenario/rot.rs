@@ -1,7 +1,7 @@
 //! Damage behind everybody's back: flipped bits, zeroed, misdirected and stale sectors, cut and lost files,
 //! ranges that cannot be read, writes that never happened.
 //!
-//! A directory is written over some lives and then damaged in one place. Where there is evidence, nothing
+//! A directory is written over some lives and then damaged in one place, or in some of a partition's. Where there is evidence, nothing
 //! may be silent: the events are served right, or a gap, a typed error or a refusal says so. Only the last
 //! group of a journal that nothing proves yet may be cut without a word, and only when the life did not end
 //! with an idle marker or a seal.
@@ -58,6 +58,9 @@ fn case(world: &mut World) -> Result<(bool, bool), Violation> {
     }
     if !damage(world, &mut rng) {
         return Ok((false, true));
+    }
+    for _ in 0..if rng.chance(1, 4) { 1 + rng.below(3) } else { 0 } {
+        damage_partition(world, &mut rng);
     }
     let gaps = world.history.counts().gaps;
     // A life that does nothing leaves to its fence alone what becomes of a tail that was cut.
@@ -150,6 +153,26 @@ fn damage(world: &mut World, rng: &mut Rng) -> bool {
             true
         }
     }
+}
+
+/// Damages a segment or a manifest, in such a way that the damage can be seen in the file itself: what the
+/// next file would have proved may be damaged as well.
+fn damage_partition(world: &mut World, rng: &mut Rng) {
+    let in_partition =
+        |file: &ListedFile| matches!(file.file, FileId::Segment { .. } | FileId::Manifest { .. });
+    let files: Vec<ListedFile> =
+        world.disk.files().into_iter().filter(in_partition).filter(|file| file.len > 0).collect();
+    if files.is_empty() {
+        return;
+    }
+    let ListedFile { file, len } = *rng.pick(&files);
+    let at = rng.below(len);
+    let rot = match rng.below(4) {
+        0 => Rot::Truncated { len: at },
+        1 => Rot::Zeroed { offset: at / SECTOR_BYTES as u64 * SECTOR_BYTES as u64, sectors: 1 },
+        _ => Rot::Flip { offset: at % commitlog::BLOCK_BYTES as u64, bit: rng.below(8) as u8 },
+    };
+    world.disk.rot(file, rot);
 }
 
 fn at(world: &World, file: FileId) -> u64 {
