@@ -131,7 +131,7 @@ impl Worker {
         }
         // With numbers one worker writes; without, all do.
         let (index, count) = if self.plan.is_numbered() { (0, 1) } else { (self.index, self.plan.threads) };
-        let requests_max = if self.plan.connections == 0 { 0 } else { self.plan.requests_max };
+        let requests_max = if self.appender.writer_count() == 0 { 0 } else { self.plan.requests_max };
         self.appender.begin(Schedule::new(self.plan.pace, (begin_ns, end_ns), (index, count), requests_max));
     }
 

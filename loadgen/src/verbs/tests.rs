@@ -92,6 +92,7 @@ fn listeners_hear_everything_once_and_in_order() {
             ["--form=sse", "--listeners=10", "--threads=2", "--history=20", "--from=start", "--writers=2"];
         let file =
             run(&server, "listen", &[&flags[..], &SHORT, &more].concat()).expect("the server is sound");
+        assert_eq!((file.runs[0].unsent, file.runs[0].errors.len()), (0, 0));
         let found = file.runs[0].listen.expect("there were listeners");
         assert!(found.is_sound && found.listeners == 10 && found.published > 0, "{found:?}");
     }
