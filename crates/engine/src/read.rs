@@ -64,7 +64,7 @@ impl Engine {
     fn advance(&mut self, id: u64, out: &mut Vec<Effect>) {
         let mut job = self.reads.jobs.remove(&id).expect("a job is advanced while it exists");
         loop {
-            match self.step_read(&mut job) {
+            match self.step_read(&mut job, out) {
                 Next::Again => {}
                 Next::Finish => {
                     self.finish_read(job, out);
@@ -99,7 +99,7 @@ impl Engine {
         }
     }
 
-    fn step_read(&mut self, job: &mut ReadJob) -> Next {
+    fn step_read(&mut self, job: &mut ReadJob, out: &mut Vec<Effect>) -> Next {
         let stream = match self.catalog.slot(job.slot.0) {
             Some(stream) if stream.key == job.read.stream && stream.epoch == job.epoch => stream,
             _ => return Next::Restart,
@@ -124,7 +124,7 @@ impl Engine {
             self.read_memory(job);
             return Next::Finish;
         }
-        self.step_disk(job, memory_from)
+        self.step_disk(job, memory_from, out)
     }
 
     fn read_memory(&self, job: &mut ReadJob) {
@@ -147,7 +147,7 @@ impl Engine {
     }
 
     /// One step among the segments: finds the segment that holds the job's place.
-    fn step_disk(&mut self, job: &mut ReadJob, memory_from: SeqNum) -> Next {
+    fn step_disk(&mut self, job: &mut ReadJob, memory_from: SeqNum, out: &mut Vec<Effect>) -> Next {
         let stream = &self.catalog[job.slot];
         let partition = stream.partition;
         let segments: Vec<u32> = stream.segments.as_slice().to_vec();
@@ -180,7 +180,7 @@ impl Engine {
             return Next::Again;
         }
         if let Some(chunk) = self.chunks.get((partition, ordinal), run.chunk_offset) {
-            self.take_chunk(job, (partition, ordinal), &run, &chunk);
+            self.take_chunk(job, (partition, ordinal), &run, &chunk, out);
             return Next::Again;
         }
         let wanted = job.read_ahead(&runs[at..]);
@@ -295,7 +295,7 @@ impl Engine {
         if let Some(partition) = present {
             let key = (partition, ordinal);
             match result {
-                Ok(DiskDone::Bytes(bytes)) => self.take_chunks(&mut job, key, &runs, &bytes),
+                Ok(DiskDone::Bytes(bytes)) => self.take_chunks(&mut job, key, &runs, &bytes, out),
                 // One bad block fails the whole read: the chunks are asked for one by one.
                 _ if runs.len() > 1 => {
                     let file =
@@ -307,14 +307,21 @@ impl Engine {
                     let work = DiskOp::Read { file, offset, len };
                     return self.disk(OpPurpose::ReadChunk(id), Urgency::Read, work, out);
                 }
-                _ => self.lose_run(&mut job, key, &runs[0]),
+                _ => self.lose_run(&mut job, key, &runs[0], out),
             }
         }
         self.reads.jobs.insert(id, job);
         self.advance(id, out);
     }
 
-    fn take_chunks(&mut self, job: &mut ReadJob, key: SegmentKey, runs: &[Run], bytes: &Bytes) {
+    fn take_chunks(
+        &mut self,
+        job: &mut ReadJob,
+        key: SegmentKey,
+        runs: &[Run],
+        bytes: &Bytes,
+        out: &mut Vec<Effect>,
+    ) {
         let base = runs[0].chunk_offset;
         if let [run] = runs {
             self.chunks.insert(key, run.chunk_offset, bytes.clone());
@@ -322,12 +329,19 @@ impl Engine {
         for run in runs {
             let at = usize::try_from(run.chunk_offset - base).expect("a read ahead is bounded");
             let end = (at + run.chunk_len as usize).min(bytes.len());
-            self.take_chunk(job, key, run, &bytes.slice(at.min(end)..end));
+            self.take_chunk(job, key, run, &bytes.slice(at.min(end)..end), out);
         }
     }
 
     /// Takes the stream's records out of one chunk, or tells that they are damaged.
-    fn take_chunk(&mut self, job: &mut ReadJob, key: SegmentKey, run: &Run, chunk: &Bytes) {
+    fn take_chunk(
+        &mut self,
+        job: &mut ReadJob,
+        key: SegmentKey,
+        run: &Run,
+        chunk: &Bytes,
+        out: &mut Vec<Effect>,
+    ) {
         if job.is_full() || job.next > run.last_seq {
             return;
         }
@@ -350,14 +364,24 @@ impl Engine {
                     job.take(record);
                 }
             }
-            Err(_) => self.lose_run(job, key, run),
+            Err(_) => self.lose_run(job, key, run, out),
         }
     }
 
-    fn lose_run(&mut self, job: &mut ReadJob, key: SegmentKey, run: &Run) {
+    /// The reader gets a gap. The operator gets a line for the first damage of a segment; an examination of
+    /// the directory lists all.
+    fn lose_run(&mut self, job: &mut ReadJob, key: SegmentKey, run: &Run, out: &mut Vec<Effect>) {
         self.stats.damaged_ranges += 1;
-        if let Some(segment) = self.partitions[usize::from(key.0)].segment_mut(key.1) {
-            segment.damaged = true;
+        let partition = &mut self.partitions[usize::from(key.0)];
+        let file = FileId::Segment { partition: partition.id, ordinal: key.1 };
+        if let Some(segment) = partition.segment_mut(key.1)
+            && !std::mem::replace(&mut segment.damaged, true)
+        {
+            let (stream, Run { first_seq, last_seq, chunk_offset, .. }) = (&job.read.stream, run);
+            out.push(Effect::Notice(format!(
+                "{file} is damaged at offset {chunk_offset}: events {first_seq} to {last_seq} of {stream} \
+                 cannot be read"
+            )));
         }
         job.time_floor = None;
         job.next = job.next.max(run.first_seq);

@@ -248,6 +248,11 @@ fn a_damaged_chunk_is_a_gap_between_events_that_are_served() {
     let lost = gap.to.0 - gap.from.0 + 1;
     assert!(lost < 20, "one chunk is lost, not more: {gap:?}");
     assert_eq!(reply.records.len() as u64, 60 - lost);
+    let told =
+        |rig: &Rig| rig.notices.iter().filter(|notice| notice.contains("is damaged at offset")).count();
+    assert_eq!(told(&rig), 1, "the operator is told: {:?}", rig.notices);
+    rig.read("s", ReadFrom::Seq(SeqNum(1)), 100);
+    assert_eq!(told(&rig), 1, "and once is enough");
     assert!(reply.at_tail);
     assert_eq!(rig.append("s", "1").first, SeqNum(61));
 }
