@@ -1,9 +1,10 @@
 //! What one worker counted in one interval, and the rules of what is counted at all.
 //!
-//! A worker's meter fills windows; the coordinator merges them across workers and intervals. Rules: throughput
-//! counts what was answered or delivered between the end of the warm-up and the end of the run; latency
-//! counts what was *intended* in that time, whenever the answer came, since leaving out late answers would
-//! hide the slowest ones. Law: merging is commutative, so the order in which workers report does not matter.
+//! A worker's meter fills windows; the coordinator merges them across workers and intervals. Rules:
+//! throughput counts what was answered or delivered between the end of the warm-up and the end of the run;
+//! latency counts what was *intended* in that time, whenever the answer came, since leaving out late answers
+//! would hide the slowest ones. Law: merging is commutative, so the order in which workers report does not
+//! matter.
 
 use super::latency::Latency;
 use std::collections::BTreeMap;

@@ -40,6 +40,8 @@ pub(crate) struct Sampled {
     pub(crate) server: Usage,
     /// This program.
     pub(crate) client: Usage,
+    /// Processor seconds of the whole machine.
+    pub(crate) machine_s: f64,
 }
 
 /// What a run brought.
@@ -219,6 +221,7 @@ impl Watch<'_> {
             at_s: now_ns.saturating_sub(measured_ns) as f64 / 1e9,
             server: processes::usage(self.pids),
             client: processes::usage(&[std::process::id()]),
+            machine_s: processes::machine_busy_s(),
         });
     }
 

@@ -46,6 +46,20 @@ fn resident_bytes(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
+/// Processor seconds that the whole machine has been busy, stolen time included; 0 if it does not say.
+pub(crate) fn machine_busy_s() -> f64 {
+    busy_seconds(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or(0.0)
+}
+
+/// The first line of `/proc/stat`, without its fourth and fifth figure (idle, waiting for disks) and without
+/// guests, who are counted as users already.
+fn busy_seconds(stat: &str) -> Option<f64> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let ticks = line.split_whitespace().take(8).enumerate().filter(|(index, _)| ![3, 4].contains(index));
+    let sum: f64 = ticks.map(|(_, ticks)| ticks.parse::<f64>()).sum::<Result<f64, _>>().ok()?;
+    Some(sum / TICKS_PER_S)
+}
+
 /// Whether there is such a process.
 pub(crate) fn is_alive(pid: u32) -> bool {
     fs::metadata(format!("/proc/{pid}/stat")).is_ok()
@@ -91,6 +105,13 @@ mod tests {
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(cpu_seconds("12 (a"), None);
         assert_eq!(resident_bytes("Name:\ta\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
+    }
+
+    #[test]
+    fn a_machine_is_busy_without_its_idle_and_waiting_time() {
+        assert_eq!(busy_seconds("cpu  100 1 50 9999 777 2 3 44 5 6\ncpu0 1 2\n"), Some(2.0));
+        assert_eq!(busy_seconds("cpu  x 1"), None);
+        assert_eq!(busy_seconds(""), None);
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) struct Run {
     pub(crate) server: Option<Side>,
     /// What loadgen used.
     pub(crate) client: Side,
+    /// Processors' worth of time that all other processes used; with an unknown server, it is among them.
+    pub(crate) others_cpu_share: f64,
     /// What listeners found.
     pub(crate) listen: Option<ListenFound>,
     /// The length of an interval of the time line.

@@ -42,6 +42,7 @@ pub(crate) fn run_of(outcome: &Outcome, asked: Asked) -> Run {
         unsent: outcome.unsent,
         server: asked.has_server.then(|| side(&outcome.samples, |sample| sample.server)),
         client: side(&outcome.samples, |sample| sample.client),
+        others_cpu_share: others_share(&outcome.samples),
         listen: (asked.listeners > 0).then(|| found(outcome, asked)),
         interval_s: asked.interval_s,
         timeline: timeline(outcome, asked),
@@ -80,6 +81,15 @@ fn side(samples: &[Sampled], usage: impl Fn(&Sampled) -> Usage) -> Side {
         resident_bytes_begin: usage(first).resident_bytes,
         resident_bytes_max: samples.iter().map(|sample| usage(sample).resident_bytes).max().unwrap_or(0),
     }
+}
+
+/// What is left of the machine's busy time when both sides are taken off.
+fn others_share(samples: &[Sampled]) -> f64 {
+    let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return 0.0 };
+    let known_s = |sample: &Sampled| sample.server.cpu_s + sample.client.cpu_s;
+    let others_s = (last.machine_s - first.machine_s) - (known_s(last) - known_s(first));
+    let passed_s = last.at_s - first.at_s;
+    if passed_s > 0.0 { (others_s / passed_s).max(0.0) } else { 0.0 }
 }
 
 fn found(outcome: &Outcome, asked: Asked) -> ListenFound {
@@ -154,7 +164,7 @@ mod tests {
 
     fn sampled(at_s: f64, cpu_s: f64) -> Sampled {
         let usage = Usage { cpu_s, resident_bytes: (at_s * 100.0) as u64 };
-        Sampled { at_s, server: usage, client: usage }
+        Sampled { at_s, server: usage, client: usage, machine_s: cpu_s * 3.0 }
     }
 
     #[test]
@@ -185,6 +195,7 @@ mod tests {
             },
         );
         assert_eq!((run.events_per_s, run.mb_per_s, run.requests, run.unsent), (10.0, 2.5, 10, 3));
+        assert_eq!(run.others_cpu_share, 0.75);
         let server = run.server.expect("the process is known");
         assert_eq!((server.cpu_share, server.resident_bytes_max), (0.75, 200));
         let shares = [run.timeline[0].server_cpu, run.timeline[1].server_cpu];

@@ -78,6 +78,9 @@ fn row(name: &str, run: &Run) -> Vec<String> {
     ]
 }
 
+/// Other processes that use more than this disturb a measurement.
+const QUIET_SHARE: f64 = 0.1;
+
 /// What the table has no room for, a line each: errors, unsent requests, memory, listeners.
 pub(crate) fn notes(file: &ResultFile) -> String {
     let mut text = String::new();
@@ -90,6 +93,12 @@ pub(crate) fn notes(file: &ResultFile) -> String {
             text.push_str(&format!("unsent: {unsent} requests were due and found no connection with room\n"));
         }
         text.push_str(&steadiness(run));
+        if run.server.is_some() && run.others_cpu_share > QUIET_SHARE {
+            let percent = run.others_cpu_share * 100.0;
+            text.push_str(&format!(
+                "NOT QUIET: other processes used {percent:.0} % of a processor meanwhile\n"
+            ));
+        }
         if let Some(server) = run.server {
             let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let (begin, max) = (mib(server.resident_bytes_begin), mib(server.resident_bytes_max));

@@ -1,7 +1,8 @@
-//! `loadgen compare`: a scenario against Millrace and a peer in turn, A B A B…, and what the rounds say together.
+//! `loadgen compare`: a scenario against Millrace and a peer in turn, A B A B…, and what the rounds say
+//! together.
 //!
-//! Each half of a round starts its server anew on the same processors, with empty data. The ratio is that of medians;
-//! its spread is that of the rounds, since a machine's mood is the same for both halves of one.
+//! Each half of a round starts its server anew on the same processors, with empty data. The ratio is that of
+//! medians; its spread is that of the rounds, since a machine's mood is the same for both halves of one.
 
 use super::peers::RunningPeer;
 use super::{append, common, listen, parse, scenario};
@@ -172,6 +173,8 @@ fn verdict(peer: &str, ours: &[&Run], theirs: &[&Run]) -> String {
         };
         text.push_str(&format!("; with {name} {limit}"));
     }
+    let others = ours.iter().chain(theirs).map(|run| run.others_cpu_share).fold(0.0, f64::max);
+    text.push_str(&format!("; others used at most {:.0} % of a processor", others * 100.0));
     let errors: u64 = ours.iter().chain(theirs).flat_map(|run| run.errors.values()).sum();
     text.push_str(&format!("; errors {errors}\n"));
     text
@@ -230,7 +233,7 @@ mod tests {
         let (ours, theirs) = (run(200.0, 0.5, 1.0), run(100.0, 0.99, 0.4));
         let said = verdict("redis", &[&ours], &[&theirs]);
         let expected = "millrace / redis: 2.00 (rounds 2.00 to 2.00); with millrace the CLIENT was full; \
-                        with redis the server was full; errors 0\n";
+                        with redis the server was full; others used at most 0 % of a processor; errors 0\n";
         assert_eq!(said, expected);
     }
 }

@@ -1,7 +1,8 @@
-//! A server in this process for tests: as much of Millrace's API as the verbs use, kept in memory, with faults.
+//! A server in this process for tests: as much of Millrace's API as the verbs use, kept in memory, with
+//! faults.
 //!
-//! One thread for each connection, blocking. It is sound unless a fault is planted; then exactly that fault happens.
-//! It ends with its owner, as far as tests care: its threads end with their connections.
+//! One thread for each connection, blocking. It is sound unless a fault is planted; then exactly that fault
+//! happens. It ends with its owner, as far as tests care: its threads end with their connections.
 
 use bytes::BytesMut;
 use http1::{Config, Decoder, Request, ResponseWriter, write_chunk};

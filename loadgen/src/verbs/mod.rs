@@ -1,7 +1,7 @@
 //! The verbs: options in, a plan made and run, a result shown.
 //!
-//! `main` calls [`dispatch`]. A verb checks every option before it starts anything, and names the option in what
-//! it says.
+//! `main` calls [`dispatch`]. A verb checks every option before it starts anything, and names the option in
+//! what it says.
 
 pub(crate) mod append;
 pub(crate) mod common;

@@ -1,8 +1,9 @@
-//! Peers as processes: started and stopped by their scripts, which say where they listen and how durable they are.
+//! Peers as processes: started and stopped by their scripts, which say where they listen and how durable they
+//! are.
 //!
 //! Used by `compare`. A script is `NAME.sh start PORT [CORES]` and prints one line,
-//! `ready ADDRESS pid=N… durability=TEXT`; `NAME.sh stop PORT` ends what it started, and is called when the peer is
-//! dropped, too.
+//! `ready ADDRESS pid=N… durability=TEXT`; `NAME.sh stop PORT` ends what it started, and is called when the
+//! peer is dropped, too.
 
 use crate::failure::{Exit, Failure};
 use crate::wire::peer::Peer;
