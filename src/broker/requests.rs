@@ -165,8 +165,8 @@ impl Broker {
         self.link.ask(shard, command).await
     }
 
-    /// Tells the shard how much of the stream to keep in memory, where settings say or said so. Sent with each
-    /// append: a tail changes only when events that were appended are checkpointed.
+    /// Tells the shard how much of the stream to keep in memory, where settings say or said so. Sent with
+    /// each append: a tail changes only when events that were appended are checkpointed.
     fn send_tail(&self, shard: ShardId, stream: &StreamKey) {
         if let Some((events, bytes)) = self.tail_of(stream) {
             let stream = stream.clone();

@@ -227,8 +227,8 @@ fn a_group_that_does_not_chain_is_not_taken() {
     let found = judged(&Bytes::from(bytes));
     assert_eq!(
         found,
-        "refused: group 3 in journal file 000.jnl at offset 8192 does not follow the group before it: files of \
-         different copies of the directory are mixed"
+        "refused: group 3 in journal file 000.jnl at offset 8192 does not follow the group before it: \
+         files of different copies of the directory are mixed"
     );
 }
 
