@@ -59,8 +59,10 @@ fn case(world: &mut World) -> Result<(bool, bool), Violation> {
     if !damage(world, &mut rng) {
         return Ok((false, true));
     }
-    for _ in 0..if rng.chance(1, 4) { 1 + rng.below(3) } else { 0 } {
-        damage_partition(world, &mut rng);
+    // Drawn apart: what follows does not depend on how much more is damaged.
+    let mut more = rng.clone();
+    for _ in 0..if more.chance(1, 4) { 1 + more.below(3) } else { 0 } {
+        damage_partition(world, &mut more);
     }
     let gaps = world.history.counts().gaps;
     // A life that does nothing leaves to its fence alone what becomes of a tail that was cut.
