@@ -64,6 +64,8 @@ pub(crate) struct Appender {
     copies: Vec<u64>,
     /// Deliveries that may be due; 0 for any number.
     window_deliveries: u64,
+    /// Each stream in turn, whichever connection is next: a connection of its own turn could run ahead.
+    turn: Option<Choice>,
     in_flight_count: usize,
     is_window_shut: bool,
 }
@@ -92,6 +94,8 @@ impl Appender {
         };
         let (template, numbers) = (AppendTemplate::new(&plan.append)?, plan.history.clone());
         let writers = (0..count).map(writer).collect();
+        let is_in_turn = plan.order == Order::Round && !plan.is_numbered();
+        let turn = is_in_turn.then_some(Choice::Turn { next: worker as u64, step: plan.threads as u64 });
         let copies = plan.copies();
         let window = plan.listen.as_ref().map_or(0, |listen| listen.window);
         let window_deliveries = window * copies.iter().max().copied().unwrap_or(0);
@@ -107,6 +111,7 @@ impl Appender {
             numbers,
             copies,
             window_deliveries,
+            turn,
             in_flight_count: 0,
             is_window_shut: false,
         };
@@ -239,7 +244,8 @@ impl Appender {
         let batch = self.template.batch() as u64;
         let writer = &mut self.writers[index];
         let Link::Open(socket) = &mut writer.link else { return };
-        let stream = writer.choice.next_stream(self.plan.streams);
+        let choice = self.turn.as_mut().unwrap_or(&mut writer.choice);
+        let stream = choice.next_stream(self.plan.streams);
         let before = match self.numbers.get_mut(stream) {
             Some(number) => std::mem::replace(number, *number + batch),
             None => 0,
@@ -329,9 +335,8 @@ fn choice(plan: &LoadPlan, index: usize, sums: Option<Arc<[f64]>>) -> Choice {
     if plan.is_numbered() {
         return Choice::Own { first: index, step: plan.connections, next: index };
     }
-    match (plan.order == Order::Round, sums) {
-        (true, _) => Choice::Turn { next: index as u64, step: plan.connections as u64 },
-        (false, Some(sums)) => Choice::Zipf(mix, sums),
-        (false, None) => Choice::Even(mix),
+    match sums {
+        Some(sums) => Choice::Zipf(mix, sums),
+        None => Choice::Even(mix),
     }
 }

@@ -82,6 +82,11 @@ impl FakeServer {
         self.inner.state().append_count
     }
 
+    /// Streams that exist.
+    pub(crate) fn stream_count(&self) -> usize {
+        self.inner.state().streams.len()
+    }
+
     /// Events that are stored.
     pub(crate) fn event_count(&self) -> usize {
         self.inner.state().streams.values().map(Vec::len).sum()

@@ -35,6 +35,17 @@ fn so_many_events_as_asked_for_are_appended_and_counted() {
 }
 
 #[test]
+fn in_turn_every_stream_gets_its_event_whichever_connection_is_quick() {
+    for threads in ["--threads=1", "--threads=3"] {
+        let server = FakeServer::start(Faults::default());
+        let flags = ["--connections=7", "--pipeline=2", "--order=round", "--streams=500", "--events=500"];
+        let flags = [&flags[..], &["--warmup=0s", "--duration=60s", threads]].concat();
+        run(&server, "append", &flags).expect("the server is sound");
+        assert_eq!((server.stream_count(), server.event_count()), (500, 500));
+    }
+}
+
+#[test]
 fn a_batch_is_one_request_of_many_events() {
     let server = FakeServer::start(Faults::default());
     let flags = ["--batch=10", "--events=200", "--streams=3", "--warmup=0s", "--duration=60s"];
