@@ -420,7 +420,7 @@ pub(crate) fn damage_refusal(code: &'static str, text: String) -> Refusal {
 
 fn journal_refusal(shard: ShardId, refusal: &JournalRefusal) -> Refusal {
     let at = |slot: u16| FileId::Journal { shard, slot };
-    let salvage = "copy out what is good with `millrace inspect --salvage DIR OUT`, or restore the whole \
+    let salvage = "copy out what is good with `millrace inspect DIR --salvage OUT`, or restore the whole \
                    directory from one backup";
     let text = refusal.to_string();
     match *refusal {
