@@ -158,3 +158,15 @@ fn the_page_about_the_configuration_is_the_table_of_keys() {
     let page = std::fs::read_to_string(path).expect("docs/configuration.md is there");
     assert_eq!(page, reference_markdown(), "run the test with MILLRACE_WRITE_DOCS=1");
 }
+
+#[test]
+fn the_greatest_and_the_smallest_numbers_are_settings_or_errors_but_never_a_crash() {
+    for key in keys::keys().filter(|key| key.section() == "limits") {
+        for given in ["0", "1", "65536", "4294967295", "9223372036854775807", "18446744073709551615"] {
+            let variable = (key.variable(), given.to_owned());
+            if let Err(error) = Config::from_sources(None, [variable], &[]) {
+                assert!(error.to_string().contains(key.name()), "{}: {error}", key.dotted);
+            }
+        }
+    }
+}

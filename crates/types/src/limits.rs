@@ -173,13 +173,16 @@ impl std::error::Error for LimitError {}
 const RECORD_OVERHEAD_BYTES: usize = 64;
 /// Group header, batch header, names and padding of one group that holds one append.
 const GROUP_OVERHEAD_BYTES: usize = 16 * 1024;
+/// Largest head that may be configured: places in a head are 16 bits wide.
+const HEAD_BYTES_CEILING: usize = 65_535;
 /// Largest body that may be configured: 1 GiB.
 const BODY_BYTES_CEILING: usize = 1 << 30;
 
 impl Limits {
     /// The most bytes that a single append can take in the journal.
     pub fn append_bytes_max(&self) -> usize {
-        self.body_bytes_max + self.append_events_max * RECORD_OVERHEAD_BYTES + GROUP_OVERHEAD_BYTES
+        let overhead = self.append_events_max.saturating_mul(RECORD_OVERHEAD_BYTES);
+        self.body_bytes_max.saturating_add(overhead).saturating_add(GROUP_OVERHEAD_BYTES)
     }
 
     /// Checks the relations that the code relies on.
@@ -187,13 +190,13 @@ impl Limits {
     /// # Errors
     /// The first relation that does not hold, with the names and the values.
     pub fn check(&self) -> Result<(), LimitError> {
-        let rules: [(bool, &str); 10] = [
+        let rules: [(bool, &str); 12] = [
             (self.body_bytes_max <= BODY_BYTES_CEILING, "body_bytes_max must be at most 1 GiB"),
             (self.body_bytes_max >= 1, "body_bytes_max must be at least 1"),
             (self.append_events_max >= 1, "append_events_max must be at least 1"),
             (self.journal_file_bytes.is_multiple_of(4096), "journal_file_bytes must be a multiple of 4096"),
             (
-                self.append_bytes_max() + 4096 <= self.journal_file_bytes,
+                self.append_bytes_max().saturating_add(4096) <= self.journal_file_bytes,
                 "journal_file_bytes must hold the largest append: body_bytes_max + 64 * append_events_max + \
                  20 KiB",
             ),
@@ -201,6 +204,8 @@ impl Limits {
                 self.request_bytes_max >= self.body_bytes_max,
                 "request_bytes_max must be at least body_bytes_max",
             ),
+            (self.head_bytes_max <= HEAD_BYTES_CEILING, "head_bytes_max must be at most 65535"),
+            (self.target_bytes_max <= self.head_bytes_max, "target_bytes_max must be at most head_bytes_max"),
             (self.journal_files_max >= 4, "journal_files_max must be at least 4"),
             (self.segments_max >= 2, "segments_max must be at least 2"),
             (self.event_header_bytes_max <= 8192, "event_header_bytes_max must be at most 8192"),
