@@ -205,8 +205,8 @@ fn a_subscription_to_a_deleted_stream_hears_its_next_life() {
     }
 }
 
-/// Listens to rounds of `{"round":R,"n":N}`, each of which ends with the deletion of the stream. Within a life
-/// of the stream the events are 1, 2, 3 …; a new life is told before its first event.
+/// Listens to rounds of `{"round":R,"n":N}`, each of which ends with the deletion of the stream. Within a
+/// life of the stream the events are 1, 2, 3 …; a new life is told before its first event.
 fn hear_lives(mut next: impl FnMut() -> Vec<serde_json::Value>, last_round: u64, events: u64) -> u64 {
     let (mut round, mut last, mut resets) = (0, 0, 0);
     while (round, last) != (last_round, events) {

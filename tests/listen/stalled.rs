@@ -1,8 +1,8 @@
 //! Many listeners that stop reading while the writer goes on: what they cost, and what they get afterwards.
 //!
 //! 40 listeners by default; `MILLRACE_STALLED_LISTENERS=200` is the figure of a release, on a release build:
-//! `MILLRACE_STALLED_LISTENERS=200 cargo test --release --test listen -- --nocapture stalled`. The stream grows
-//! with their number, so that each misses far more than its outbox and the socket's buffers hold.
+//! `MILLRACE_STALLED_LISTENERS=200 cargo test --release --test listen -- --nocapture stalled`. The stream
+//! grows with their number, so that each misses far more than its outbox and the socket's buffers hold.
 
 use crate::client::Client;
 use crate::course::{Course, lines, setting};
@@ -79,7 +79,7 @@ fn write(client: &mut Client, stream: &str, last: u64, written: &AtomicU64) {
     }
 }
 
-/// Everything behind `past` up to `last`, by a listener that reads. Gives the longest time between two arrays.
+/// Everything behind `past` up to `last`, by a listener that reads. Gives the longest time between arrays.
 fn hear_quickly(stream: EventStream, past: u64, last: u64) -> Duration {
     let (mut ear, mut course) = (Ear::Sse(Box::new(stream)), Course::after(past));
     let (mut longest, mut before) = (Duration::ZERO, None::<Instant>);
@@ -113,8 +113,8 @@ fn stalled_listeners_cost_their_outboxes_at_most_and_get_their_events_or_a_gap_w
     std::thread::sleep(Duration::from_secs(1));
     let grown = server.resident_bytes_peak().saturating_sub(before);
     println!(
-        "{count} stalled, {past} events of 1 KB more in {seconds:.1} s: {} MiB before, {} KiB more, {} KiB each; \
-         the longest silence for who reads: {} ms",
+        "{count} stalled, {past} events of 1 KB more in {seconds:.1} s: {} MiB before, {} KiB more, \
+         {} KiB each; the longest silence for who reads: {} ms",
         before >> 20,
         grown >> 10,
         grown / 1024 / count,

@@ -177,6 +177,7 @@ fn unsafe_code_in_the_wrong_place_or_without_a_reason_is_caught() {
 fn a_missing_or_endless_head_is_caught() {
     let path = "src/cli/mod.rs";
     assert_eq!(planted(path, "fn f() {}\n"), ["src/cli/mod.rs:1 head"]);
+    assert_eq!(planted(path, "//! One.\n//! Two.\nfn f() {}\n"), ["src/cli/mod.rs:1 head"]);
     assert_eq!(planted(path, &"//! Too much.\n".repeat(13)), ["src/cli/mod.rs:1 head"]);
     assert!(planted(path, &"//! Enough.\n".repeat(12)).is_empty());
     assert!(planted("src/lib.rs", &"//! The front page.\n".repeat(13)).is_empty());
@@ -185,8 +186,8 @@ fn a_missing_or_endless_head_is_caught() {
 #[test]
 fn what_is_too_long_is_caught() {
     let path = "src/cli/mod.rs";
-    caught(path, &"fn f() {}\n".repeat(797), "long file", &[]);
-    caught(path, &"fn f() {}\n".repeat(798), "long file", &[0]);
+    caught(path, &"fn f() {}\n".repeat(497), "long file", &[]);
+    caught(path, &"fn f() {}\n".repeat(498), "long file", &[0]);
     caught(path, &format!("// {}\n// {}\n", "x".repeat(107), "x".repeat(108)), "long line", &[5]);
     let function = |lines: usize| format!("fn f(a: [u8; 4]) -> u8 {{\n{}}}\n", "    g('{');\n".repeat(lines));
     caught(path, &function(68), "long function", &[]);

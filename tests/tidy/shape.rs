@@ -6,12 +6,12 @@
 use crate::lexer::Source;
 use crate::tree::{File, Violation};
 
-/// A file without a head is refused; three lines are the aim, which a reviewer judges.
-const HEAD_LINES: std::ops::RangeInclusive<usize> = 1..=12;
+/// What it is, who calls it, what never happens.
+const HEAD_LINES: std::ops::RangeInclusive<usize> = 3..=12;
 /// The front page of a crate may hold examples.
 const FRONT_PAGE_LINES_MAX: usize = 60;
-const FILE_LINES_MAX: usize = 800;
-const FILE_LINES_LONG: usize = 500;
+const FILE_LINES_MAX: usize = 500;
+const FILE_LINES_LONG: usize = 450;
 const LINE_CHARS_MAX: usize = 110;
 const FUNCTION_LINES_MAX: usize = 70;
 /// A test may be one long table.
@@ -33,8 +33,10 @@ pub(crate) fn check_source(source: &Source) -> Vec<Violation> {
     };
     let head = source.lines.iter().take_while(|line| line.starts_with("//!")).count();
     let head_max = if source.path.ends_with("src/lib.rs") { FRONT_PAGE_LINES_MAX } else { *HEAD_LINES.end() };
-    if head < *HEAD_LINES.start() || head > head_max {
-        let wanted = format!("{} to {head_max}", HEAD_LINES.start());
+    // The sentences of a test file are the names of its tests.
+    let head_min = if is_test_file(&source.path) { 1 } else { *HEAD_LINES.start() };
+    if head < head_min || head > head_max {
+        let wanted = format!("{head_min} to {head_max}");
         add(1, "head", format!("opens with {head} lines of `//!`, not {wanted}"));
     }
     if source.lines.len() > FILE_LINES_MAX {
@@ -42,8 +44,8 @@ pub(crate) fn check_source(source: &Source) -> Vec<Violation> {
     }
     for (index, line) in source.lines.iter().enumerate() {
         let count = line.chars().count();
-        // An address or a string literal is not broken for width.
-        if count > LINE_CHARS_MAX && !line.contains("://") && !line.contains('"') {
+        // An address is not broken for width.
+        if count > LINE_CHARS_MAX && !line.contains("://") {
             add(index + 1, "long line", format!("{count} characters, more than {LINE_CHARS_MAX}"));
         }
     }
@@ -65,6 +67,10 @@ pub(crate) fn check_source(source: &Source) -> Vec<Violation> {
         }
     }
     found
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests/") || path.ends_with("tests.rs")
 }
 
 /// Every function with its first line, its name and its count of lines.

@@ -1,10 +1,10 @@
 //! Damage behind everybody's back: flipped bits, zeroed, misdirected and stale sectors, cut and lost files,
 //! ranges that cannot be read, writes that never happened.
 //!
-//! A directory is written over some lives and then damaged in one place, or in some of a partition's. Where there is evidence, nothing
-//! may be silent: the events are served right, or a gap, a typed error or a refusal says so. Only the last
-//! group of a journal that nothing proves yet may be cut without a word, and only when the life did not end
-//! with an idle marker or a seal.
+//! A directory is written over some lives and then damaged in one place, or in some of a partition's. Where
+//! there is evidence, nothing may be silent: the events are served right, or a gap, a typed error or a
+//! refusal says so. Only the last group of a journal that nothing proves yet may be cut without a word, and
+//! only when the life did not end with an idle marker or a seal.
 
 use super::{Outcome, Tally, broken, tally};
 use crate::disk::{Crash, Rot, SECTOR_BYTES};
