@@ -25,6 +25,9 @@ const FILE_MODE: u32 = 0o600;
 
 struct OpenFile {
     file: Rc<DmaFile>,
+    /// Everything that was written is on the device: a journal file after its first flush, since each of its
+    /// writes is durable by itself.
+    is_durable: bool,
     /// Value of `Disk::clock` when it was last wanted.
     used: u64,
 }
@@ -59,9 +62,7 @@ impl Disk {
             DiskOp::MakeDir { dir } => self.make_dir(dir).await,
             DiskOp::Create { file } => self.create(file).await,
             DiskOp::Write { file, offset, body } => self.write(file, offset, body).await,
-            DiskOp::Flush { file } => {
-                self.file(file).await?.fdatasync().await.map(|()| DiskDone::Done).map_err(from_glommio)
-            }
+            DiskOp::Flush { file } => self.flush(file).await,
             DiskOp::Read { file, offset, len } => self.read(file, offset, len).await,
             DiskOp::Remove { file } => self.remove(file).await,
             DiskOp::SyncDir { dir } => self.sync_dir(dir).await,
@@ -99,6 +100,22 @@ impl Disk {
         body.copy_to(buffer.as_bytes_mut());
         drop(body);
         handle.write_at(buffer, offset).await.map(DiskDone::Written).map_err(from_glommio)
+    }
+
+    /// A journal file is open for synchronous writes (O_DSYNC): once a real flush has made sure of what
+    /// earlier processes wrote, a flush has nothing left to do.
+    async fn flush(&self, file: FileId) -> DiskResult {
+        let handle = self.file(file).await?;
+        if self.open.borrow().get(&file).is_some_and(|open| open.is_durable) {
+            return Ok(DiskDone::Done);
+        }
+        handle.fdatasync().await.map_err(from_glommio)?;
+        if matches!(file, FileId::Journal { .. })
+            && let Some(open) = self.open.borrow_mut().get_mut(&file)
+        {
+            open.is_durable = Rc::ptr_eq(&open.file, &handle);
+        }
+        Ok(DiskDone::Done)
     }
 
     async fn read(&self, file: FileId, offset: u64, len: usize) -> DiskResult {
@@ -158,6 +175,9 @@ impl Disk {
     async fn open_path(&self, file: FileId, create: bool) -> Result<DmaFile, DiskError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(create).mode(FILE_MODE);
+        if matches!(file, FileId::Journal { .. }) {
+            options.custom_flags(libc::O_DSYNC);
+        }
         options.dma_open(self.file_path(file)).await.map_err(from_glommio)
     }
 
@@ -169,7 +189,7 @@ impl Disk {
         let surplus = {
             let mut open = self.open.borrow_mut();
             // Two tasks may have opened the same file at once: the later one stays in the table.
-            let displaced = open.insert(file, OpenFile { file: handle.clone(), used });
+            let displaced = open.insert(file, OpenFile { file: handle.clone(), is_durable: false, used });
             displaced.or_else(|| self.take_idle(&mut open))
         };
         if let Some(surplus) = surplus {

@@ -200,6 +200,42 @@ fn no_more_files_stay_open_than_allowed_and_all_can_be_used() {
     });
 }
 
+#[test]
+fn writes_of_a_journal_file_are_synchronous_and_only_those() {
+    let dir = TempDir::new();
+    let journal = FileId::Journal { shard: ShardId(0), slot: 0 };
+    for made in ["journal", "journal/00"] {
+        std::fs::create_dir(dir.0.join(made)).expect("a new directory");
+    }
+    let root = dir.0.clone();
+    let flags = on_a_core(move || async move {
+        let disk = open(root.clone(), 8).await;
+        let mut flags = Vec::new();
+        for file in [journal, EPOCH] {
+            // The second flush of a journal file is an empty one; all succeed.
+            let work = [DiskOp::Create { file }, write(file, 0, b"x"), DiskOp::Flush { file }];
+            for op in work.into_iter().chain([write(file, 0, b"y"), DiskOp::Flush { file }]) {
+                assert!(disk.execute(op).await.is_ok());
+            }
+            flags.push(open_flags(&root.join(file.to_string())));
+        }
+        disk.close().await;
+        flags
+    });
+    let is_synchronous: Vec<bool> = flags.iter().map(|flags| flags & libc::O_DSYNC != 0).collect();
+    assert_eq!(is_synchronous, [true, false]);
+}
+
+/// The flags with which this process has a file open.
+fn open_flags(path: &Path) -> i32 {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("Linux has it");
+    let found = entries.flatten().find(|entry| std::fs::read_link(entry.path()).is_ok_and(|to| to == path));
+    let name = found.expect("the file is open").file_name();
+    let info = std::fs::read_to_string(Path::new("/proc/self/fdinfo").join(name)).expect("it is still open");
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:")).expect("every file has flags");
+    i32::from_str_radix(flags.trim(), 8).expect("an octal number")
+}
+
 fn open_files_under(root: &Path) -> usize {
     let descriptors = std::fs::read_dir("/proc/self/fd").expect("proc is there");
     let targets = descriptors.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
