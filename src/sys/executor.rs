@@ -85,8 +85,9 @@ where
     builder
         .spawn(move || async move {
             QUEUES.set(Some(create_queues()));
-            let (_registered, beat) = pulse::register(options.name);
+            let (_registered, beat, answer) = pulse::register(options.name);
             spawn(Queue::Commit, beat);
+            spawn(Queue::Commit, answer);
             main().await
         })
         .map(CoreThread)
