@@ -4,7 +4,8 @@
 //! under it; `sick_disk` lets it fail or run full while the server lives; `signals` stops it politely. After
 //! every restart all that was acknowledged is there, once, in order.
 
-#[path = "durability/client.rs"]
+#[allow(dead_code, reason = "shared: nobody needs all of it")]
+#[path = "binary/client.rs"]
 mod client;
 #[path = "durability/history.rs"]
 mod history;
@@ -12,7 +13,8 @@ mod history;
 mod kill;
 #[path = "durability/mount.rs"]
 mod mount;
-#[path = "durability/server.rs"]
+#[allow(dead_code, reason = "shared: nobody needs all of it")]
+#[path = "binary/server.rs"]
 mod server;
 #[path = "durability/shutdown.rs"]
 mod shutdown;

@@ -3,7 +3,8 @@
 //! The laws: whatever the form, the core or the moment, a listener gets every event once and in order, or is
 //! told what it misses; nobody who is slow harms anybody else; every end has a reason.
 
-#[path = "listen/client.rs"]
+#[allow(dead_code, reason = "shared: nobody needs all of it")]
+#[path = "binary/client.rs"]
 mod client;
 #[path = "listen/commands.rs"]
 mod commands;
@@ -29,7 +30,8 @@ mod patterns;
 mod requests;
 #[path = "listen/resume.rs"]
 mod resume;
-#[path = "listen/server.rs"]
+#[allow(dead_code, reason = "shared: nobody needs all of it")]
+#[path = "binary/server.rs"]
 mod server;
 #[path = "listen/slow.rs"]
 mod slow;

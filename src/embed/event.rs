@@ -4,10 +4,9 @@
 //! media type.
 
 use super::error::Error;
-use crate::faces::http::check_json;
+use crate::faces::http::{check_json, digest};
 use bytes::Bytes;
 use types::{EventDraft, Failure, Idempotency, Limits, SeqNum};
-use xxhash_rust::xxh3::Xxh3;
 
 /// An event to be appended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,12 +76,9 @@ pub(super) fn check(events: &[EventDraft], options: &AppendOptions, limits: &Lim
 /// The key with a digest of everything that would be stored. Of a single JSON event it is the digest that an
 /// HTTP request with the same body has.
 pub(super) fn idempotency(key: Bytes, events: &[EventDraft]) -> Idempotency {
-    let mut hasher = Xxh3::new();
-    for event in events {
+    let parts = events.iter().map(|event| {
         let content_type = event.content_type.as_deref().unwrap_or(b"application/json");
-        hasher.update(content_type);
-        hasher.update(&[0]);
-        hasher.update(&event.payload);
-    }
-    Idempotency { key, digest: hasher.digest() }
+        (content_type, &event.payload[..])
+    });
+    Idempotency { key, digest: digest(parts) }
 }

@@ -35,7 +35,7 @@ mod ui;
 use crate::broker::event_json;
 
 pub use self::alarm::Alarm;
-pub(crate) use self::append::check_json;
+pub(crate) use self::append::{check_json, digest};
 pub use self::core::{Core, HttpFace};
 pub(crate) use self::reply::encode_failure;
 

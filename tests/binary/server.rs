@@ -1,7 +1,9 @@
 //! The built binary as a child process: started on a free port, killed or stopped by its id.
 //!
-//! The ready line tells the address. A server that is dropped is killed.
+//! Shared by the tests that run the whole program. The ready line tells the address. A server that is dropped
+//! is killed.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +18,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts on `data`, with settings `MILLRACE_SECTION__KEY=value`, and waits for the ready line.
     pub(crate) fn start(data: &Path, settings: &[(&str, &str)]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_millrace"))
+        Server::try_start(data, settings).unwrap_or_else(|text| panic!("the server starts: {text}"))
+    }
+
+    pub(crate) fn try_start(data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
+        let mut child = Command::new(binary())
             .args(["serve", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
             .envs(settings.iter().copied())
@@ -30,8 +36,11 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).expect("stdout is readable");
         let addr = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
         match addr.and_then(|addr| addr.parse().ok()) {
-            Some(addr) => Server { child, addr },
-            None => panic!("ready line {line:?}, {:?}", child.wait()),
+            Some(addr) => Ok(Server { child, addr }),
+            None => {
+                let status = child.wait().expect("the child can be waited for");
+                Err(format!("ready line {line:?}, {status}"))
+            }
         }
     }
 
@@ -62,11 +71,27 @@ impl Server {
         kib * 1024
     }
 
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the child can be waited for");
+    }
+
     /// SIGTERM; gives how it ended.
-    pub(crate) fn stop(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill is there");
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends a signal by its short name.
+    pub(crate) fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.child.id().to_string());
+        let sent = Command::new("kill").args([&signal, &pid]).status().expect("kill is there");
         assert!(sent.success());
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("the child can be waited for")
     }
 }
@@ -87,4 +112,10 @@ pub(crate) fn fresh_dir(name: &str) -> PathBuf {
     }
     std::fs::create_dir_all(&dir).expect("the target folder is writable");
     dir
+}
+
+/// The binary under test: the one just built, or that of `MILLRACE_TEST_BINARY`, so that a release is tried
+/// by the same tests.
+fn binary() -> OsString {
+    std::env::var_os("MILLRACE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_millrace").into())
 }

@@ -1,4 +1,5 @@
 //! A small blocking HTTP client over the project's own codec: one connection, one request at a time.
+//! Shared by the tests that run the whole program.
 
 use bytes::{Bytes, BytesMut};
 use http1::{Config, RequestWriter, Response, ResponseDecoder};
@@ -17,9 +18,30 @@ impl Client {
     pub(crate) fn connect(addr: SocketAddr) -> Result<Client> {
         let socket = TcpStream::connect_timeout(&addr, Duration::from_secs(5))?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+        socket.set_read_timeout(Some(Duration::from_secs(60)))?;
         let config = Config { body_bytes_max: 64 << 20, ..Config::default() };
         Ok(Client { socket, decoder: ResponseDecoder::new(config), input: BytesMut::new() })
+    }
+
+    /// Connects until a core accepts that is not in `but`; gives also the core's name. A core is named by
+    /// the partition that `/ping` tells.
+    pub(crate) fn connect_to_a_core_but(addr: SocketAddr, but: &[String]) -> Result<(Client, String)> {
+        const ATTEMPTS: usize = 200;
+        for _ in 0..ATTEMPTS {
+            let mut client = Client::connect(addr)?;
+            let pong: serde_json::Value = serde_json::from_slice(&client.get("/ping")?)?;
+            let core = pong["pong"].as_str().unwrap_or_default().to_owned();
+            if !but.contains(&core) {
+                return Ok((client, core));
+            }
+        }
+        Err(Error::other(format!("{ATTEMPTS} connections were all accepted by {but:?}")))
+    }
+
+    /// The connection, when everything that was asked on it is answered.
+    pub(crate) fn into_socket(self) -> TcpStream {
+        assert!(self.input.is_empty(), "nothing was sent that was not asked for");
+        self.socket
     }
 
     pub(crate) fn send(
