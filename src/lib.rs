@@ -1,8 +1,8 @@
 //! Millrace as a library: the shell around the cores of logic in `crates/`.
 //!
 //! A program that wants a server inside itself uses [`embed`]. The rest are the floors of the binary
-//! `src/main.rs`, from below: `sys` (the operating system and glommio), `shard` (drives an engine with real
-//! files), `broker` (admission, routing, listening), `faces` (protocols), `server` (puts them together),
+//! `src/main.rs`, from below: `sys` (the operating system and the event loop), `shard` (drives an engine with
+//! real files), `broker` (admission, routing, listening), `faces` (protocols), `server` (puts them together),
 //! `embed`, `config` and `cli`. Imports go down only; `tests/tidy.rs` holds that.
 
 pub mod broker;

@@ -87,8 +87,7 @@ impl Coordinator {
 
     async fn live(&mut self, offload: Offload) -> Result<(), ServeError> {
         let root = self.config.data_dir.clone();
-        let disk = Disk::open(root, offload, seat::OPEN_FILES_MAX).await;
-        let disk = disk.map_err(|error| seat::disk_error("opening the data directory", error))?;
+        let disk = Disk::new(root, offload, seat::OPEN_FILES_MAX);
         let mut directory = Directory::new(disk, &self.config);
         let plans = directory.open().await.map_err(ServeError::Refused)?;
         let partition_count = plans[0].partition_count;

@@ -2,7 +2,6 @@
 //!
 //! The codes follow sysexits(3) and, like the texts, are part of the interface.
 
-use crate::shard::EXIT_DISK_FAILED;
 use crate::sys::preflight::{Finding, Severity};
 use engine::Refusal;
 use std::fmt;
@@ -42,8 +41,6 @@ pub enum ServeError {
     },
     /// What is in the directory is not served. Exit code 65.
     Refused(Refusal),
-    /// The disk failed while the directory was opened on a core. Exit code 74.
-    Disk(String),
     /// The system refused a thread or a signal mask, or a core died. Exit code 71.
     System(io::Error),
     /// A stop was asked for before the server was ready. Exit code 0.
@@ -59,7 +56,6 @@ impl ServeError {
             ServeError::Address { .. } => 69,
             ServeError::System(_) => 71,
             ServeError::Directory { .. } => 73,
-            ServeError::Disk(_) => EXIT_DISK_FAILED,
             ServeError::Locked { .. } => 75,
             ServeError::Config(_) | ServeError::NotLoopback(_) | ServeError::Host(_) => 78,
         }
@@ -105,7 +101,6 @@ impl fmt::Display for ServeError {
                 Ok(())
             }
             ServeError::Refused(refusal) => refusal.fmt(f),
-            ServeError::Disk(text) => f.write_str(text),
             ServeError::System(error) => write!(f, "the system refused: {error}"),
             ServeError::StoppedEarly => f.write_str("stopped before it was ready"),
         }

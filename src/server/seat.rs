@@ -17,7 +17,7 @@ use crate::sys::mesh::{Inbox, Mesh, MeshPort};
 use crate::sys::net::Bound;
 use crate::sys::offload::Offload;
 use crate::sys::post;
-use engine::{DiskError, ShardPlan};
+use engine::ShardPlan;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -70,13 +70,7 @@ impl<F: Face> Seat<F> {
         let Seat { core, data_dir, limits, offload, admission, port, bound, face, mut orders, reports } =
             self;
         let (mesh, inbox) = port.open();
-        let disk = match Disk::open(data_dir, offload, OPEN_FILES_MAX).await {
-            Ok(disk) => disk,
-            Err(error) => {
-                reports.send((core, Report::Failed(disk_error("opening the data directory", error))));
-                return;
-            }
-        };
+        let disk = Disk::new(data_dir, offload, OPEN_FILES_MAX);
         let mut seated = Seated {
             core,
             limits,
@@ -187,7 +181,7 @@ impl<F: Face> Seated<F> {
                 sleep(Duration::from_millis(1)).await;
             }
         }
-        self.disk.close().await;
+        self.disk.close();
     }
 
     fn shard(&self) -> &Shard<F> {
@@ -197,8 +191,4 @@ impl<F: Face> Seated<F> {
     fn report(&self, report: Report) {
         self.reports.send((self.core, report));
     }
-}
-
-pub(super) fn disk_error(doing: &str, error: DiskError) -> ServeError {
-    ServeError::Disk(format!("{doing} failed: {}", std::io::Error::from_raw_os_error(error.errno)))
 }

@@ -6,15 +6,15 @@
 //! Directory work runs on the offload pool, and a directory's sync is a real fsync of its descriptor.
 
 use super::offload::Offload;
+use super::reactor::block::Blocks;
+use super::reactor::op;
 use bytes::{Bytes, BytesMut};
 use engine::{DirId, DiskDone, DiskError, DiskErrorKind, DiskOp, DiskResult, FileId, ListedFile, WriteBody};
-use glommio::GlommioError;
-use glommio::io::{DmaFile, OpenOptions};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use types::PartitionId;
@@ -24,7 +24,7 @@ const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 
 struct OpenFile {
-    file: Rc<DmaFile>,
+    file: Rc<File>,
     /// Everything that was written is on the device: a journal file after its first flush, since each of its
     /// writes is durable by itself.
     is_durable: bool,
@@ -36,21 +36,19 @@ struct OpenFile {
 pub struct Disk {
     root: PathBuf,
     offload: Offload,
+    blocks: Rc<Blocks>,
     open_files_max: usize,
     open: RefCell<HashMap<FileId, OpenFile>>,
     clock: Cell<u64>,
 }
 
 impl Disk {
-    /// The directory `root`, which exists. At most `open_files_max` files are kept open between uses.
-    ///
-    /// # Errors
-    /// The directory does not take files for direct I/O.
-    pub async fn open(root: PathBuf, offload: Offload, open_files_max: usize) -> Result<Rc<Disk>, DiskError> {
+    /// The directory `root`, which exists and takes files for direct I/O (`preflight` tries it).
+    /// At most `open_files_max` files are kept open between uses.
+    pub fn new(root: PathBuf, offload: Offload, open_files_max: usize) -> Rc<Disk> {
         assert!(open_files_max > 0, "a file in use is open");
-        choose_interrupts(&root).await?;
-        let (open, clock) = (RefCell::default(), Cell::new(0));
-        Ok(Rc::new(Disk { root, offload, open_files_max, open, clock }))
+        let (blocks, open, clock) = (Rc::default(), RefCell::default(), Cell::new(0));
+        Rc::new(Disk { root, offload, blocks, open_files_max, open, clock })
     }
 
     /// Executes one operation. The future must be awaited to its end.
@@ -70,13 +68,9 @@ impl Disk {
         }
     }
 
-    /// Closes every file; used when the core stops.
-    pub async fn close(&self) {
-        let files: Vec<OpenFile> = self.open.borrow_mut().drain().map(|(_, open)| open).collect();
-        for open in files {
-            // The outcome says nothing about data: what must be durable was flushed before.
-            let _ = open.file.close_rc().await;
-        }
+    /// Closes every file that nobody uses any more; used when the core stops.
+    pub fn close(&self) {
+        self.open.borrow_mut().clear();
     }
 
     async fn make_dir(&self, dir: DirId) -> DiskResult {
@@ -90,16 +84,16 @@ impl Disk {
 
     async fn create(&self, file: FileId) -> DiskResult {
         let handle = self.open_path(file, true).await?;
-        self.keep(file, handle).await;
+        self.keep(file, handle);
         Ok(DiskDone::Done)
     }
 
     async fn write(&self, file: FileId, offset: u64, body: WriteBody) -> DiskResult {
         let handle = self.file(file).await?;
-        let mut buffer = handle.alloc_dma_buffer(body.padded_len);
-        body.copy_to(buffer.as_bytes_mut());
+        let mut block = self.blocks.take(body.padded_len);
+        body.copy_to(&mut block);
         drop(body);
-        handle.write_at(buffer, offset).await.map(DiskDone::Written).map_err(from_glommio)
+        op::write(&handle, block, offset).await.map(DiskDone::Written).map_err(|error| from_io(&error))
     }
 
     /// A journal file is open for synchronous writes (O_DSYNC): once a real flush has made sure of what
@@ -109,7 +103,7 @@ impl Disk {
         if self.open.borrow().get(&file).is_some_and(|open| open.is_durable) {
             return Ok(DiskDone::Done);
         }
-        handle.fdatasync().await.map_err(from_glommio)?;
+        op::sync_data(&handle).await.map_err(|error| from_io(&error))?;
         if matches!(file, FileId::Journal { .. })
             && let Some(open) = self.open.borrow_mut().get_mut(&file)
         {
@@ -120,17 +114,17 @@ impl Disk {
 
     async fn read(&self, file: FileId, offset: u64, len: usize) -> DiskResult {
         let handle = self.file(file).await?;
-        let first = handle.read_at_aligned(offset, len).await.map_err(from_glommio)?;
+        let first = self.read_some(&handle, offset, len).await?;
         let block_bytes = commitlog::BLOCK_BYTES;
         if first.len() == len || !first.len().is_multiple_of(block_bytes) || first.is_empty() {
-            return Ok(DiskDone::Bytes(Bytes::copy_from_slice(&first)));
+            return Ok(DiskDone::Bytes(first));
         }
         // A read may be short before the end of the file too; only an empty one proves the end.
         let mut gathered = BytesMut::with_capacity(len);
         gathered.extend_from_slice(&first);
         while gathered.len() < len && gathered.len().is_multiple_of(block_bytes) {
             let at = offset + gathered.len() as u64;
-            let more = handle.read_at_aligned(at, len - gathered.len()).await.map_err(from_glommio)?;
+            let more = self.read_some(&handle, at, len - gathered.len()).await?;
             if more.is_empty() {
                 break;
             }
@@ -139,11 +133,15 @@ impl Disk {
         Ok(DiskDone::Bytes(gathered.freeze()))
     }
 
+    /// One read.
+    async fn read_some(&self, file: &Rc<File>, offset: u64, len: usize) -> Result<Bytes, DiskError> {
+        let read = op::read(file, self.blocks.take(len), offset).await;
+        let (count, block) = read.map_err(|error| from_io(&error))?;
+        Ok(Bytes::copy_from_slice(&block[..count]))
+    }
+
     async fn remove(&self, file: FileId) -> DiskResult {
-        let open = self.open.borrow_mut().remove(&file);
-        if let Some(open) = open {
-            let _ = open.file.close_rc().await; // the file is about to go; its data is of no more use
-        }
+        drop(self.open.borrow_mut().remove(&file));
         let path = self.file_path(file);
         let removed = self.offload.run(move || fs::remove_file(path)).await;
         removed.map(|()| DiskDone::Done).map_err(|error| from_io(&error))
@@ -162,39 +160,36 @@ impl Disk {
     }
 
     /// The open file, opening it when it is not.
-    async fn file(&self, file: FileId) -> Result<Rc<DmaFile>, DiskError> {
+    async fn file(&self, file: FileId) -> Result<Rc<File>, DiskError> {
         if let Some(open) = self.open.borrow_mut().get_mut(&file) {
             open.used = self.clock.get();
             self.clock.set(open.used + 1);
             return Ok(open.file.clone());
         }
         let handle = self.open_path(file, false).await?;
-        Ok(self.keep(file, handle).await)
+        Ok(self.keep(file, handle))
     }
 
-    async fn open_path(&self, file: FileId, create: bool) -> Result<DmaFile, DiskError> {
+    async fn open_path(&self, file: FileId, create: bool) -> Result<File, DiskError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create_new(create).mode(FILE_MODE);
-        if matches!(file, FileId::Journal { .. }) {
-            options.custom_flags(libc::O_DSYNC);
-        }
-        options.dma_open(self.file_path(file)).await.map_err(from_glommio)
+        let is_journal = matches!(file, FileId::Journal { .. });
+        options.custom_flags(libc::O_DIRECT | if is_journal { libc::O_DSYNC } else { 0 });
+        let path = self.file_path(file);
+        self.offload.run(move || options.open(path)).await.map_err(|error| from_io(&error))
     }
 
     /// Puts a file into the table of open ones, and closes the one that was idle longest if it is full.
-    async fn keep(&self, file: FileId, handle: DmaFile) -> Rc<DmaFile> {
+    fn keep(&self, file: FileId, handle: File) -> Rc<File> {
         let handle = Rc::new(handle);
         let used = self.clock.get();
         self.clock.set(used + 1);
-        let surplus = {
-            let mut open = self.open.borrow_mut();
-            // Two tasks may have opened the same file at once: the later one stays in the table.
-            let displaced = open.insert(file, OpenFile { file: handle.clone(), is_durable: false, used });
-            displaced.or_else(|| self.take_idle(&mut open))
-        };
-        if let Some(surplus) = surplus {
-            let _ = surplus.file.close_rc().await; // closed by its last user if it has another
-        }
+        let mut open = self.open.borrow_mut();
+        // Two tasks may have opened the same file at once: the later one stays in the table, and the other
+        // is closed by its last user.
+        let displaced = open.insert(file, OpenFile { file: handle.clone(), is_durable: false, used });
+        let surplus = displaced.or_else(|| self.take_idle(&mut open));
+        drop((open, surplus));
         handle
     }
 
@@ -220,19 +215,6 @@ impl Disk {
             DirId::Partition(partition) => self.root.join(format!("partitions/{:04}", partition.0)),
         }
     }
-}
-
-/// Makes glommio use interrupts, not polling, for the device of `root`.
-///
-/// It finds out with a read of the first file that a core opens on a device. If that file is empty the read
-/// succeeds without reaching the device, polling is taken for possible, and every later read fails
-/// (EOPNOTSUPP). A file that is open for writing only cannot be read, which decides for interrupts. They are
-/// what we want in any case: polling keeps a core awake.
-async fn choose_interrupts(root: &Path) -> Result<(), DiskError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).mode(FILE_MODE);
-    let file = options.dma_open(root.join("LOCK")).await.map_err(from_glommio)?;
-    file.close().await.map_err(from_glommio)
 }
 
 fn list_files(path: &Path, dir: DirId) -> io::Result<Vec<ListedFile>> {
@@ -267,14 +249,6 @@ fn partition_file(partition: PartitionId, name: &str) -> Option<FileId> {
     match name.strip_prefix("MANIFEST.") {
         Some(slot) => Some(FileId::Manifest { partition, slot: slot.parse().ok()? }),
         None => Some(FileId::Segment { partition, ordinal: name.strip_suffix(".seg")?.parse().ok()? }),
-    }
-}
-
-fn from_glommio(error: GlommioError<()>) -> DiskError {
-    // glommio's own conversion to io::Error loses the number.
-    match error {
-        GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => from_io(&source),
-        _ => DiskError { kind: DiskErrorKind::Io, errno: 0 },
     }
 }
 

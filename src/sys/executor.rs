@@ -5,40 +5,13 @@
 //! (connections) and `Background` (checkpoints, merges, scans). A panic in a task takes the process down.
 
 use super::pulse;
-use glommio::{Latency, LocalExecutorBuilder, Placement, PoolPlacement, Shares, TaskQueueHandle};
-use std::cell::Cell;
+pub use super::reactor::Queue;
+use super::reactor::{self, Core, Sleep};
 use std::future::Future;
 use std::io;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
-
-/// Where a task's time comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Queue {
-    /// Somebody waits for an acknowledgement.
-    Commit,
-    /// Connections.
-    Net,
-    /// What may take its time.
-    Background,
-}
-
-/// Shares of a busy core: commits before connections, background work a tenth of either's time.
-const COMMIT_SHARES: usize = 1000;
-const NET_SHARES: usize = 1000;
-const BACKGROUND_SHARES: usize = 100;
-/// A task that yields when it should lets the commit queue run after at most this long.
-const COMMIT_LATENCY: Duration = Duration::from_millis(1);
-
-#[derive(Clone, Copy)]
-struct Queues {
-    commit: TaskQueueHandle,
-    net: TaskQueueHandle,
-    background: TaskQueueHandle,
-}
-
-thread_local! {
-    static QUEUES: Cell<Option<Queues>> = const { Cell::new(None) };
-}
 
 /// How a core is run.
 #[derive(Clone, Debug)]
@@ -53,71 +26,78 @@ pub struct CoreOptions {
 
 /// A running core.
 #[derive(Debug)]
-pub struct CoreThread<T: Send + 'static>(glommio::ExecutorJoinHandle<T>);
+pub struct CoreThread<T: Send + 'static>(JoinHandle<Option<T>>);
 
 impl<T: Send + 'static> CoreThread<T> {
     /// Waits until the core's main future ends.
     ///
     /// # Errors
-    /// The event loop could not be set up, or the thread panicked.
+    /// The thread panicked.
     pub fn join(self) -> io::Result<T> {
-        self.0.join().map_err(|error| io::Error::other(error.to_string()))
+        match self.0.join() {
+            Ok(output) => Ok(output.expect("a core that could not start was not given out")),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                Err(io::Error::other(text.unwrap_or_else(|| "a core panicked".to_owned())))
+            }
+        }
     }
 }
 
 /// Starts a core that runs the future made by `main` until it ends.
 ///
 /// # Errors
-/// The thread or its pinning was refused. `preflight` finds the usual reasons beforehand.
+/// The thread, its pinning or its ring was refused. `preflight` finds the usual reasons beforehand.
 pub fn start_core<G, F, T>(options: CoreOptions, main: G) -> io::Result<CoreThread<T>>
 where
     G: FnOnce() -> F + Send + 'static,
     F: Future<Output = T> + 'static,
     T: Send + 'static,
 {
-    let mut builder = LocalExecutorBuilder::new(Placement::Fixed(options.cpu))
-        .name(&options.name)
-        // glommio would pin its thread for blocking calls to the very core that waits for it.
-        .blocking_thread_pool_placement(PoolPlacement::Unbound(1));
-    if !options.spin.is_zero() {
-        builder = builder.spin_before_park(options.spin);
-    }
-    builder
-        .spawn(move || async move {
-            QUEUES.set(Some(create_queues()));
-            let (_registered, beat, answer) = pulse::register(options.name);
-            spawn(Queue::Commit, beat);
-            spawn(Queue::Commit, answer);
-            main().await
-        })
-        .map(CoreThread)
-        .map_err(|error| io::Error::other(error.to_string()))
+    let (report, reported) = mpsc::channel();
+    let CoreOptions { cpu, name, spin } = options;
+    let thread = thread::Builder::new().name(name.clone()).spawn(move || {
+        // The ring belongs to the thread that opens it. The starter waits for the reports.
+        match pin(cpu).and_then(|()| Core::open(spin)) {
+            Ok(core) => {
+                let _registered = pulse::register(name, core.remote());
+                let _ = report.send(Ok(()));
+                Some(core.run(main))
+            }
+            Err(error) => {
+                let _ = report.send(Err(error));
+                None
+            }
+        }
+    })?;
+    reported.recv().expect("a thread reports before anything else")?;
+    Ok(CoreThread(thread))
 }
 
-fn create_queues() -> Queues {
-    let executor = glommio::executor();
-    let create = |shares, latency, name| executor.create_task_queue(Shares::Static(shares), latency, name);
-    Queues {
-        commit: create(COMMIT_SHARES, Latency::Matters(COMMIT_LATENCY), "commit"),
-        net: create(NET_SHARES, Latency::NotImportant, "net"),
-        background: create(BACKGROUND_SHARES, Latency::NotImportant, "background"),
-    }
+/// Keeps the thread that calls on one processor.
+fn pin(cpu: usize) -> io::Result<()> {
+    assert!(cpu < libc::CPU_SETSIZE as usize, "the processors come from a set of that size");
+    // SAFETY: the set is plain memory of the size that is passed, and the index lies inside it.
+    #[allow(unsafe_code)]
+    let code = unsafe {
+        let mut set = std::mem::zeroed::<libc::cpu_set_t>();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
+    };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Runs a future on this core until it ends; nobody waits for it.
 pub fn spawn(queue: Queue, future: impl Future<Output = ()> + 'static) {
-    let queues = QUEUES.get().expect("spawn is called on a core started by start_core");
-    let handle = match queue {
-        Queue::Commit => queues.commit,
-        Queue::Net => queues.net,
-        Queue::Background => queues.background,
-    };
-    glommio::spawn_local_into(future, handle).expect("the queue lives as long as the core").detach();
+    reactor::spawn(queue, future);
 }
 
-/// Lets others run if this task has had its share of time; otherwise costs a comparison.
+/// Lets others run if this task has had its share of time; otherwise costs a look at the clock.
 pub async fn yield_if_needed() {
-    glommio::yield_if_needed().await;
+    if reactor::is_slice_over() {
+        yield_now().await;
+    }
 }
 
 /// Lets every other task that is ready run once.
@@ -127,7 +107,7 @@ pub async fn yield_now() {
 
 /// Waits.
 pub async fn sleep(duration: Duration) {
-    glommio::timer::sleep(duration).await;
+    Sleep::new(duration).await;
 }
 
 /// The future's result, or `None` when it takes longer than `limit`; the future is then dropped, so it must

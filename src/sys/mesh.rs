@@ -6,25 +6,22 @@
 //! never waits for anything but messages, so a core that waits for room always gets it.
 //! Order from one core to one other is kept.
 
-use super::executor::{Queue, sleep, spawn};
+use super::executor::{Queue, spawn};
 use super::notify::Notify;
-use glommio::channels::shared_channel::{SharedReceiver, SharedSender, new_bounded};
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use types::CoreId;
-
-/// Batches that lie in one channel; with full ones a channel holds as many messages as one queue may.
-const CHANNEL_BATCHES: usize = 16;
 
 /// One core's end of the mesh before the core runs; may be sent to it.
 pub struct MeshPort<M: Send + 'static> {
     core: CoreId,
     messages_max: usize,
     /// Indexed by core; `None` at this core's own place.
-    senders: Vec<Option<SharedSender<Vec<M>>>>,
-    receivers: Vec<SharedReceiver<Vec<M>>>,
+    senders: Vec<Option<Sender<M>>>,
+    receivers: Vec<Receiver<M>>,
 }
 
 /// The ports of `core_count` cores, all connected with each other. `messages_max` bounds what waits for
@@ -39,7 +36,7 @@ pub fn ports<M: Send + 'static>(core_count: u16, messages_max: usize) -> Vec<Mes
     let mut ports: Vec<MeshPort<M>> = (0..core_count).map(new_port).collect();
     for from in 0..usize::from(core_count) {
         for to in (0..usize::from(core_count)).filter(|to| *to != from) {
-            let (sender, receiver) = new_bounded(CHANNEL_BATCHES);
+            let (sender, receiver) = lane(messages_max);
             ports[from].senders[to] = Some(sender);
             ports[to].receivers.push(receiver);
         }
@@ -62,16 +59,15 @@ pub struct Mesh<M: Send + 'static> {
 }
 
 /// Messages of other cores that are not yet received.
-pub struct Inbox<M: Send + 'static>(Vec<SharedReceiver<Vec<M>>>);
+pub struct Inbox<M: Send + 'static>(Vec<Receiver<M>>);
 
 impl<M: Send + 'static> MeshPort<M> {
     /// Starts the flushers on this core. Messages wait until the other cores have opened theirs.
     pub fn open(self) -> (Rc<Mesh<M>>, Inbox<M>) {
-        let batch_max = (self.messages_max / CHANNEL_BATCHES).max(1);
-        let start = |sender: SharedSender<Vec<M>>| {
+        let start = |sender: Sender<M>| {
             let outbound =
                 Rc::new(Outbound { queue: RefCell::default(), changed: Notify::new(), room: Notify::new() });
-            spawn(Queue::Commit, flush(outbound.clone(), sender, batch_max));
+            spawn(Queue::Commit, flush(outbound.clone(), sender));
             outbound
         };
         let peers = self.senders.into_iter().map(|sender| sender.map(start)).collect();
@@ -109,51 +105,132 @@ impl<M: Send + 'static> Inbox<M> {
     /// Receives from all cores on this one: `handle` is called for each message, between tasks.
     pub fn receive(self, handle: impl Fn(M) + 'static) {
         let handle = Rc::new(handle);
-        for receiver in self.0 {
+        for mut receiver in self.0 {
             let handle = handle.clone();
             spawn(Queue::Commit, async move {
-                let receiver = connected(receiver.connect()).await;
-                while let Some(batch) = receiver.recv().await {
-                    batch.into_iter().for_each(&*handle);
+                let mut batch = Vec::new();
+                while receiver.take_all(&mut batch).await {
+                    batch.drain(..).for_each(&*handle);
                 }
             });
         }
     }
 }
 
-/// Waits for the other core to open its end. glommio does not wake a core that sleeps in `connect` when its
-/// peer connects, so this one looks again every millisecond; it lasts only while the cores start.
-async fn connected<C>(connecting: impl Future<Output = C>) -> C {
-    let look_again = async {
-        loop {
-            sleep(Duration::from_millis(1)).await;
-        }
-    };
-    futures_lite::future::or(connecting, look_again).await
-}
-
 /// Carries what gathers for one core until that core is gone.
-async fn flush<M: Send + 'static>(outbound: Rc<Outbound<M>>, sender: SharedSender<Vec<M>>, batch_max: usize) {
-    let sender = connected(sender.connect()).await;
+async fn flush<M: Send + 'static>(outbound: Rc<Outbound<M>>, mut sender: Sender<M>) {
+    let mut batch = Vec::new();
     loop {
         outbound.changed.notified().await;
-        while let Some(batch) = outbound.take_batch(batch_max) {
-            outbound.room.notify();
-            if sender.send(batch).await.is_err() {
-                return; // the other core has stopped, and with it everything that the messages are about
-            }
+        std::mem::swap(&mut batch, &mut *outbound.queue.borrow_mut());
+        outbound.room.notify();
+        if !sender.put_all(&mut batch).await {
+            return; // the other core has stopped, and with it everything that the messages are about
         }
     }
 }
 
-impl<M> Outbound<M> {
-    fn take_batch(&self, batch_max: usize) -> Option<Vec<M>> {
-        let mut queue = self.queue.borrow_mut();
-        if queue.len() <= batch_max {
-            let batch = std::mem::take(&mut *queue);
-            return (!batch.is_empty()).then_some(batch);
-        }
-        let rest = queue.split_off(batch_max);
-        Some(std::mem::replace(&mut *queue, rest))
+/// The way from one core to one other: a buffer of its own, so that a pair meets at nobody else's lock.
+struct Lane<M> {
+    messages: Vec<M>,
+    messages_max: usize,
+    /// The receiver, while it waits for messages.
+    receiver: Option<Waker>,
+    /// The sender, while it waits for room.
+    sender: Option<Waker>,
+    /// One of the two is gone.
+    is_closed: bool,
+}
+
+type SharedLane<M> = Arc<Mutex<Lane<M>>>;
+
+fn lock<M>(lane: &Mutex<Lane<M>>) -> MutexGuard<'_, Lane<M>> {
+    // Every critical section leaves the lane whole.
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Sender<M>(SharedLane<M>);
+
+struct Receiver<M>(SharedLane<M>);
+
+fn lane<M>(messages_max: usize) -> (Sender<M>, Receiver<M>) {
+    let lane = Lane { messages: Vec::new(), messages_max, receiver: None, sender: None, is_closed: false };
+    let lane = Arc::new(Mutex::new(lane));
+    (Sender(lane.clone()), Receiver(lane))
+}
+
+impl<M> Sender<M> {
+    /// Puts all of `batch` into the lane, in parts when it has too little room. Whether there is a receiver.
+    async fn put_all(&mut self, batch: &mut Vec<M>) -> bool {
+        poll_fn(|cx| {
+            let (receiver, polled) = {
+                let mut lane = lock(&self.0);
+                if lane.is_closed {
+                    return Poll::Ready(false);
+                }
+                let room = lane.messages_max.saturating_sub(lane.messages.len());
+                lane.messages.extend(batch.drain(..room.min(batch.len())));
+                let polled = if batch.is_empty() {
+                    Poll::Ready(true)
+                } else {
+                    lane.sender = Some(cx.waker().clone());
+                    Poll::Pending
+                };
+                (lane.receiver.take(), polled)
+            };
+            if let Some(waker) = receiver {
+                waker.wake();
+            }
+            polled
+        })
+        .await
+    }
+}
+
+impl<M> Receiver<M> {
+    /// Takes all messages that are there, at least one, into `batch`, which is empty. `false`: there will be
+    /// none any more.
+    async fn take_all(&mut self, batch: &mut Vec<M>) -> bool {
+        poll_fn(|cx| {
+            let sender = {
+                let mut lane = lock(&self.0);
+                if lane.messages.is_empty() {
+                    if lane.is_closed {
+                        return Poll::Ready(false);
+                    }
+                    lane.receiver = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+                std::mem::swap(&mut lane.messages, batch);
+                lane.sender.take()
+            };
+            if let Some(waker) = sender {
+                waker.wake();
+            }
+            Poll::Ready(true)
+        })
+        .await
+    }
+}
+
+/// Says that one end is gone and wakes the other one.
+fn close<M>(lane: &Mutex<Lane<M>>) {
+    let waiting = {
+        let mut lane = lock(lane);
+        lane.is_closed = true;
+        [lane.sender.take(), lane.receiver.take()]
+    };
+    waiting.into_iter().flatten().for_each(Waker::wake);
+}
+
+impl<M> Drop for Sender<M> {
+    fn drop(&mut self) {
+        close(&self.0);
+    }
+}
+
+impl<M> Drop for Receiver<M> {
+    fn drop(&mut self) {
+        close(&self.0);
     }
 }

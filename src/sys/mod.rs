@@ -1,6 +1,6 @@
 //! The world behind our own names: cores, disk, network, clock, randomness, signals.
 //!
-//! The only module that names glommio or contains `unsafe`; another backend with the same public names can
+//! The only module that names the ring or contains `unsafe`; another backend with the same public names can
 //! stand in its place. Everything here is mechanism: nothing decides what is stored, sent or answered.
 //! Futures of disk operations are always awaited to the end by tasks of their own; cancellation elsewhere
 //! is by dropping a future that owns no kernel buffer.
@@ -18,6 +18,7 @@ pub mod post;
 pub mod preflight;
 mod pulse;
 pub mod random;
+mod reactor;
 pub mod signal;
 
 #[cfg(test)]

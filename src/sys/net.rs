@@ -6,15 +6,14 @@
 //! leaves an unknown prefix sent). Nagle is always off.
 
 use super::executor::timeout;
+use super::reactor::source::Source;
 use bytes::BytesMut;
-use futures_lite::io::{AsyncRead, AsyncWrite};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{FromRawFd, IntoRawFd};
-use std::pin::Pin;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -69,25 +68,24 @@ impl Bound {
     /// The system's error.
     pub fn listen(self) -> io::Result<Listener> {
         self.socket.listen(BACKLOG)?;
-        // SAFETY: the descriptor comes out of a `Socket` that gives up its ownership here.
-        #[allow(unsafe_code)]
-        let inner = unsafe { glommio::net::TcpListener::from_raw_fd(self.socket.into_raw_fd()) };
-        Ok(Listener { inner })
+        Ok(Listener { source: Source::new(self.socket) })
     }
 }
 
 fn open(addr: SocketAddr, share_port: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     // A restart must not wait for connections of the last life that are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share_port)?;
+    // Linux gives it to the connections that are accepted.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&addr.into())?;
     Ok(socket)
 }
 
 /// Accepts connections on one core. Dropping it stops that.
 pub struct Listener {
-    inner: glommio::net::TcpListener,
+    source: Source,
 }
 
 impl Listener {
@@ -97,16 +95,17 @@ impl Listener {
     /// # Errors
     /// The system's error.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let inner = self.inner.accept().await.map_err(io::Error::from)?;
-        inner.set_nodelay(true).map_err(io::Error::from)?;
-        let peer = inner.peer_addr().map_err(io::Error::from)?;
-        Ok(Stream { inner, peer })
+        // There may always be another one.
+        let accept = |listener: &OwnedFd| SockRef::from(listener).accept().map(|accepted| (accepted, false));
+        let (socket, peer) = poll_fn(|cx| self.source.poll_read(cx, accept)).await?;
+        let peer = peer.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        Ok(Stream { source: Source::new(socket), peer })
     }
 }
 
 /// One TCP connection. Dropping it closes it.
 pub struct Stream {
-    inner: glommio::net::TcpStream,
+    source: Source,
     peer: SocketAddr,
 }
 
@@ -116,9 +115,28 @@ impl Stream {
     /// # Errors
     /// The system's error.
     pub async fn connect(addr: SocketAddr) -> io::Result<Stream> {
-        let inner = glommio::net::TcpStream::connect(addr).await.map_err(io::Error::from)?;
-        inner.set_nodelay(true).map_err(io::Error::from)?;
-        Ok(Stream { inner, peer: addr })
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_tcp_nodelay(true)?;
+        let begun = socket.connect(&addr.into());
+        let source = Source::new(socket);
+        if let Err(error) = begun {
+            if error.raw_os_error() != Some(libc::EINPROGRESS) {
+                return Err(error);
+            }
+            let mut is_waiting = false;
+            poll_fn(|cx| {
+                if std::mem::replace(&mut is_waiting, true) {
+                    return Poll::Ready(());
+                }
+                source.wait_for_room(cx);
+                Poll::Pending
+            })
+            .await;
+            if let Some(error) = SockRef::from(source.descriptor()).take_error()? {
+                return Err(error);
+            }
+        }
+        Ok(Stream { source, peer: addr })
     }
 
     /// The address at the other end.
@@ -147,14 +165,16 @@ impl Stream {
         assert!(bytes_max > 0, "a read of nothing cannot be told from the end");
         SCRATCH.with_borrow_mut(|scratch| {
             let room = &mut scratch[..bytes_max.min(READ_BYTES_MAX)];
-            match Pin::new(&mut self.inner).poll_read(cx, room) {
-                Poll::Ready(Ok(count)) => {
-                    buf.extend_from_slice(&room[..count]);
-                    Poll::Ready(Ok(count))
-                }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending => Poll::Pending,
+            let read = |socket: &OwnedFd| {
+                let count = receive(socket, room)?;
+                // The end is there for every read.
+                Ok((count, count > 0 && count < room.len()))
+            };
+            let polled = self.source.poll_read(cx, read);
+            if let Poll::Ready(Ok(count)) = polled {
+                buf.extend_from_slice(&room[..count]);
             }
+            polled
         })
     }
 
@@ -169,8 +189,7 @@ impl Stream {
         while at.part < parts.len() {
             let sent = match self.send_now(parts, at) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let rest = &parts[at.part].as_ref()[at.byte..];
-                    let sending = poll_fn(|cx| Pin::new(&mut self.inner).poll_write(cx, rest));
+                    let sending = poll_fn(|cx| self.poll_send_at(cx, parts, at));
                     timeout(stall_max, sending).await.ok_or(io::ErrorKind::TimedOut)??
                 }
                 outcome => outcome?,
@@ -191,10 +210,19 @@ impl Stream {
         let mut at = Position::default();
         at.advance(parts, 0);
         assert!(at.part < parts.len(), "there is something to send");
+        self.poll_send_at(cx, parts, at)
+    }
+
+    fn poll_send_at<P: AsRef<[u8]>>(
+        &self,
+        cx: &mut Context<'_>,
+        parts: &[P],
+        at: Position,
+    ) -> Poll<io::Result<usize>> {
         match self.send_now(parts, at) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let rest = &parts[at.part].as_ref()[at.byte..];
-                Pin::new(&mut self.inner).poll_write(cx, rest)
+                self.source.wait_for_room(cx);
+                Poll::Pending
             }
             outcome => Poll::Ready(outcome),
         }
@@ -205,7 +233,7 @@ impl Stream {
     /// # Errors
     /// The system's error.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        SockRef::from(&self.inner).shutdown(Shutdown::Write)
+        SockRef::from(self.source.descriptor()).shutdown(Shutdown::Write)
     }
 
     /// One gathered send without waiting.
@@ -214,8 +242,17 @@ impl Stream {
         let later = parts[at.part + 1..].iter().map(|part| IoSlice::new(part.as_ref()));
         let slices: Vec<IoSlice<'_>> = std::iter::once(first).chain(later).take(GATHER_PARTS_MAX).collect();
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        SockRef::from(&self.inner).send_vectored_with_flags(&slices, flags)
+        SockRef::from(self.source.descriptor()).send_vectored_with_flags(&slices, flags)
     }
+}
+
+/// What a socket has now, without waiting.
+fn receive(socket: &OwnedFd, room: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: the pointer and the length are those of one live slice.
+    #[allow(unsafe_code)]
+    let count =
+        unsafe { libc::recv(socket.as_raw_fd(), room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
 /// How far a list of parts has been sent.

@@ -1,4 +1,4 @@
-//! What a host must offer, checked before glommio could panic over it.
+//! What a host must offer, checked before the first core starts.
 //!
 //! `serve` refuses to start on a [`Severity::Refuse`] finding (exit code 78), `doctor` prints them all. Each
 //! finding says what is wrong and the command that mends it; the texts are tested and are part of the
@@ -42,10 +42,10 @@ pub struct Needs {
     pub connections_max: usize,
 }
 
-/// glommio refuses to start an event loop below this many lockable bytes.
+/// Lockable bytes that the rings of a core may be counted for.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
 /// Oldest kernel that has every io_uring operation that is used.
-const KERNEL_MIN: (u32, u32) = (5, 8);
+const KERNEL_MIN: (u32, u32) = (5, 13);
 /// Descriptors of one core beside its connections: rings, eventfds, journal and segment files.
 const DESCRIPTORS_PER_CORE: u64 = 320;
 /// Descriptors of the process beside its cores.
@@ -133,7 +133,7 @@ fn check_kernel(release: &str) -> Option<Finding> {
     }
     refuse(
         format!("kernel {release} is older than {}.{}", KERNEL_MIN.0, KERNEL_MIN.1),
-        "boot a newer kernel; 5.15 or later is recommended".to_owned(),
+        "boot a newer kernel; 6.1 or later is recommended".to_owned(),
     )
 }
 

@@ -15,7 +15,7 @@ fn sound() -> Vec<File> {
     let safe =
         "// SAFETY: the pointer is to a live buffer.\n#[allow(unsafe_code)]\nlet x = unsafe { f() };\n";
     [
-        ("Cargo.toml", manifest("engine.workspace = true\nglommio = \"0.9\"")),
+        ("Cargo.toml", manifest("engine.workspace = true\nio-uring = \"0.7\"")),
         ("crates/types/Cargo.toml", manifest("bytes.workspace = true")),
         ("crates/types/src/lib.rs", core.clone()),
         ("crates/commitlog/Cargo.toml", manifest("types.workspace = true")),
@@ -26,7 +26,7 @@ fn sound() -> Vec<File> {
         ("src/cli/mod.rs", format!("{HEAD}use crate::server::{{Server, start}};\n")),
         ("src/server/mod.rs", format!("{HEAD}use crate::{{shard::CoreLink, sys::disk}};\n")),
         ("src/shard/mod.rs", format!("{HEAD}use super::sys;\nuse engine::Engine;\n")),
-        ("src/sys/mod.rs", format!("{HEAD}use glommio::LocalExecutor;\nfn g() {{\n{safe}}}\n")),
+        ("src/sys/mod.rs", format!("{HEAD}use io_uring::IoUring;\nfn g() {{\n{safe}}}\n")),
     ]
     .map(|(path, text)| (path.to_owned(), text))
     .to_vec()
@@ -118,11 +118,16 @@ fn a_folder_without_a_floor_is_caught() {
 }
 
 #[test]
-fn glommio_outside_sys_is_caught() {
-    caught("src/shard/mod.rs", "use glommio::Task;\n", "purity", &[4]);
-    caught("src/cli/mod.rs", "fn f() { glommio::spawn_local(g()); }\n", "purity", &[4]);
-    caught("src/cli/mod.rs", "// glommio may be spoken of\nconst A: &str = \"glommio::x\";\n", "purity", &[]);
-    let manifest = "[dependencies]\nglommio = \"0.9\"\n";
+fn the_ring_outside_sys_is_caught() {
+    caught("src/shard/mod.rs", "use io_uring::opcode;\n", "purity", &[4]);
+    caught("src/cli/mod.rs", "fn f() { io_uring::register(g()); }\n", "purity", &[4]);
+    caught(
+        "src/cli/mod.rs",
+        "// io_uring may be spoken of\nconst A: &str = \"io_uring::x\";\n",
+        "purity",
+        &[],
+    );
+    let manifest = "[dependencies]\nio-uring = \"0.7\"\n";
     assert_eq!(planted("crates/types/Cargo.toml", manifest), ["crates/types/Cargo.toml:0 purity"]);
 }
 

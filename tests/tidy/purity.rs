@@ -1,4 +1,4 @@
-//! Purity: the cores decide and never touch the world; only `src/sys` names glommio.
+//! Purity: the cores decide and never touch the world; only `src/sys` names io_uring.
 //!
 //! Looks at everything under `crates/*/src` and at the library of `sim`, test code left out: no clock, no
 //! thread, no random source, no file, socket or standard stream, no `async`, no lock, no container whose
@@ -54,7 +54,7 @@ const FORBIDDEN_PACKAGES: [&str; 18] = [
     "futures",
     "futures-lite",
     "getrandom",
-    "glommio",
+    "io-uring",
     "libc",
     "mio",
     "nix",
@@ -116,13 +116,13 @@ fn named_outside_sys(source: &Source) -> Vec<Violation> {
     if source.path.starts_with("src/sys/") || source.path == "src/sys.rs" {
         return Vec::new();
     }
-    let named = source.tokens.iter().filter(|token| token.text == "glommio");
+    let named = source.tokens.iter().filter(|token| token.text == "io_uring");
     named
-        .map(|token| Violation::new(&source.path, token.line, "purity", "only `src/sys` names glommio"))
+        .map(|token| Violation::new(&source.path, token.line, "purity", "only `src/sys` names io_uring"))
         .collect()
 }
 
-/// What the manifests of cores depend on, and who depends on glommio.
+/// What the manifests of cores depend on, and who depends on the ring's.
 pub(crate) fn check_manifest(path: &str, text: &str) -> Vec<Violation> {
     let Ok(manifest) = DeTable::parse(text) else { return Vec::new() };
     let names = dependency_names(manifest.get_ref());
@@ -130,7 +130,7 @@ pub(crate) fn check_manifest(path: &str, text: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     for name in names {
         let what = match name.as_str() {
-            "glommio" if path != "Cargo.toml" => "only the server package depends on glommio".to_owned(),
+            "io-uring" if path != "Cargo.toml" => "only the server package depends on io-uring".to_owned(),
             package if core && FORBIDDEN_PACKAGES.contains(&package) => {
                 format!("a core depends on `{package}`")
             }

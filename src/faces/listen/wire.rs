@@ -198,7 +198,7 @@ impl Wire {
     }
 
     /// The connection and what was received but not handled.
-    pub(super) fn into_parts(self: Box<Self>) -> (Stream, BytesMut) {
+    pub(super) fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.input)
     }
 }

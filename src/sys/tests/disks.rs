@@ -14,21 +14,21 @@ use types::{PartitionId, ShardId};
 const BLOCK: usize = commitlog::BLOCK_BYTES;
 const EPOCH: FileId = FileId::Epoch;
 
-async fn open(root: PathBuf, open_files_max: usize) -> Rc<Disk> {
+fn open(root: PathBuf, open_files_max: usize) -> Rc<Disk> {
     let offload = Offload::start(1, 8).expect("a thread");
-    Disk::open(root, offload, open_files_max).await.expect("a directory on a disk")
+    Disk::new(root, offload, open_files_max)
 }
 
 /// Executes the operations one after the other and gives their results.
 fn execute(dir: &Path, open_files_max: usize, work: Vec<DiskOp>) -> Vec<DiskResult> {
     let root = dir.to_path_buf();
     on_a_core(move || async move {
-        let disk = open(root, open_files_max).await;
+        let disk = open(root, open_files_max);
         let mut results = Vec::new();
         for op in work {
             results.push(disk.execute(op).await);
         }
-        disk.close().await;
+        disk.close();
         results
     })
 }
@@ -75,7 +75,7 @@ fn what_was_written_is_read_and_a_read_is_short_only_at_the_end() {
 }
 
 #[test]
-fn a_body_larger_than_the_registered_buffers_is_written_whole() {
+fn a_body_larger_than_any_kept_block_is_written_whole() {
     const BIG: usize = 24 << 20;
     let dir = TempDir::new();
     let body = WriteBody::new(vec![Bytes::from(vec![7; BIG - 1])]);
@@ -181,7 +181,7 @@ fn no_more_files_stay_open_than_allowed_and_all_can_be_used() {
     let root = dir.0.clone();
     let partition = PartitionId(0);
     on_a_core(move || async move {
-        let disk = open(root.clone(), 3).await;
+        let disk = open(root.clone(), 3);
         for dir in [DirId::Partitions, DirId::Partition(partition)] {
             disk.execute(DiskOp::MakeDir { dir }).await.expect("made");
         }
@@ -195,7 +195,7 @@ fn no_more_files_stay_open_than_allowed_and_all_can_be_used() {
                 assert!(open_files_under(&root) <= 4, "three kept and one in use");
             }
         }
-        disk.close().await;
+        disk.close();
         assert_eq!(open_files_under(&root), 0);
     });
 }
@@ -209,7 +209,7 @@ fn writes_of_a_journal_file_are_synchronous_and_only_those() {
     }
     let root = dir.0.clone();
     let flags = on_a_core(move || async move {
-        let disk = open(root.clone(), 8).await;
+        let disk = open(root.clone(), 8);
         let mut flags = Vec::new();
         for file in [journal, EPOCH] {
             // The second flush of a journal file is an empty one; all succeed.
@@ -219,7 +219,7 @@ fn writes_of_a_journal_file_are_synchronous_and_only_those() {
             }
             flags.push(open_flags(&root.join(file.to_string())));
         }
-        disk.close().await;
+        disk.close();
         flags
     });
     let is_synchronous: Vec<bool> = flags.iter().map(|flags| flags & libc::O_DSYNC != 0).collect();
