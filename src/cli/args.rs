@@ -7,6 +7,7 @@ use super::remote_args::{
     DeleteArgs, GetArgs, ListBucketsArgs, ListStreamsArgs, ListenArgs, PatchArgs, PostArgs, RemoteFlags,
     TrimArgs,
 };
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -188,7 +189,18 @@ pub(crate) struct ConfigPrintArgs {
 /// `millrace doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 1 when something must be mended before the server can run.")]
+What must be mended comes first, then the knobs of the host, each with one of these words:
+  ok        as it should be
+  tune      could be better; the command that sets it stands below
+  unknown   could not be looked at, and why
+  n/a       does not matter on this host, or for this configuration
+
+Exit code 1 when something must be mended before the server can run; a knob never fails it.
+
+Examples:
+  millrace doctor --data /var/lib/millrace
+  millrace doctor --explain disk
+  millrace doctor --json | jq 'select(.status == \"tune\")'")]
 pub(crate) struct DoctorArgs {
     /// The directory whose file system is checked [default: the configured data directory].
     #[arg(long, value_name = "DIR")]
@@ -196,6 +208,13 @@ pub(crate) struct DoctorArgs {
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Print all there is about a knob: why it matters, its value here, how to set it and how to keep it.
+    #[arg(long, value_name = "KNOB", hide_possible_values = true, conflicts_with = "list",
+          value_parser = PossibleValuesParser::new(super::doctor::knob_names()))]
+    pub(crate) explain: Option<String>,
+    /// List the knobs.
+    #[arg(long)]
+    pub(crate) list: bool,
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
