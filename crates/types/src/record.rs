@@ -80,13 +80,16 @@ impl Record {
         let total = RECORD_HEADER_BYTES + headers + draft.payload.len();
         let start = out.len();
         out.reserve(total);
-        out.extend_from_slice(&u32::try_from(total).expect("Limits bound a body to 1 GiB").to_le_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&seq.0.to_le_bytes());
-        out.extend_from_slice(&time.0.to_le_bytes());
-        out.extend_from_slice(&draft.payload_crc.to_le_bytes());
-        out.extend_from_slice(&headers_len.to_le_bytes());
-        out.extend_from_slice(&[if draft.json { FLAG_JSON } else { 0 }, FORMAT]);
+        let total = u32::try_from(total).expect("Limits bound a body to 1 GiB");
+        let mut fixed = [0; RECORD_HEADER_BYTES];
+        fixed[..4].copy_from_slice(&total.to_le_bytes());
+        fixed[8..16].copy_from_slice(&seq.0.to_le_bytes());
+        fixed[16..24].copy_from_slice(&time.0.to_le_bytes());
+        fixed[24..28].copy_from_slice(&draft.payload_crc.to_le_bytes());
+        fixed[28..30].copy_from_slice(&headers_len.to_le_bytes());
+        fixed[30] = if draft.json { FLAG_JSON } else { 0 };
+        fixed[31] = FORMAT;
+        out.extend_from_slice(&fixed);
         if let Some(content_type) = &draft.content_type {
             put_header(out, TAG_CONTENT_TYPE, &[content_type]);
         }
@@ -133,6 +136,7 @@ impl Record {
     ///
     /// # Panics
     /// When `bytes` does not start with a record.
+    #[inline]
     pub fn from_encoded(bytes: Bytes) -> Record {
         let length = u32_at(&bytes, 0) as usize;
         assert!(length >= RECORD_HEADER_BYTES && length == bytes.len(), "not an encoded record");
@@ -140,22 +144,27 @@ impl Record {
     }
 
     /// Position in its stream.
+    #[inline]
     pub fn seq(&self) -> SeqNum {
         SeqNum(u64_at(&self.bytes, 8))
     }
     /// When it was appended.
+    #[inline]
     pub fn time(&self) -> Timestamp {
         Timestamp(u64_at(&self.bytes, 16))
     }
     /// CRC-32 of the payload.
+    #[inline]
     pub fn payload_crc(&self) -> u32 {
         u32_at(&self.bytes, 24)
     }
     /// Whether the payload is JSON.
+    #[inline]
     pub fn is_json(&self) -> bool {
         self.bytes[30] & FLAG_JSON != 0
     }
     /// The payload.
+    #[inline]
     pub fn payload(&self) -> &[u8] {
         &self.bytes[self.payload_offset()..]
     }
@@ -164,6 +173,7 @@ impl Record {
         self.bytes.slice(self.payload_offset()..)
     }
     /// The record's own bytes, as they stand in the log.
+    #[inline]
     pub fn encoded(&self) -> &Bytes {
         &self.bytes
     }
@@ -275,14 +285,21 @@ fn put_header(out: &mut BytesMut, tag: u8, parts: &[&[u8]]) {
     }
 }
 
+#[inline]
+fn field<const BYTES: usize>(bytes: &[u8], at: usize) -> [u8; BYTES] {
+    *bytes[at..].first_chunk().expect("every caller has checked the length, or asserts it here")
+}
+#[inline]
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+    u16::from_le_bytes(field(bytes, at))
 }
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    u32::from_le_bytes(field(bytes, at))
 }
+#[inline]
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+    u64::from_le_bytes(field(bytes, at))
 }
 
 #[cfg(test)]
