@@ -11,8 +11,8 @@ use crate::machine::Engine;
 use crate::stream::{ACTIVE_COST_BYTES, StreamSlot};
 use commitlog::BatchBuilder;
 use types::{
-    DurationMs, Epoch, EventDraft, Failure, Idempotency, LogIndex, Record, SeqNum, StreamKey, Term,
-    Timestamp, Unavailable,
+    DurationMs, Epoch, EventDraft, Failure, LogIndex, Record, SeqNum, StreamKey, Term, Timestamp,
+    Unavailable, stream_hash,
 };
 
 /// Bytes that one command takes in the waiting room beside its payloads.
@@ -22,7 +22,7 @@ impl Engine {
     /// A command that writes: carried out now, or put behind those that wait.
     pub(crate) fn handle_write(&mut self, now: Timestamp, command: Command, out: &mut Vec<Effect>) {
         if self.waiting.is_empty() && !self.must_wait() {
-            return self.write_now(now, command, out);
+            return self.write_now(now, &command, out);
         }
         let cost = waiting_cost(&command);
         if self.waiting_bytes + cost > self.limits.pending_bytes_max {
@@ -42,7 +42,7 @@ impl Engine {
         while !self.waiting.is_empty() && !self.must_wait() {
             let command = self.waiting.pop_front().expect("not empty");
             self.waiting_bytes -= waiting_cost(&command);
-            self.write_now(now, command, out);
+            self.write_now(now, &command, out);
         }
     }
 
@@ -64,24 +64,26 @@ impl Engine {
         (group_full && !self.open.is_empty()) || pending >= self.limits.pending_bytes_max || memory_full
     }
 
-    fn write_now(&mut self, now: Timestamp, command: Command, out: &mut Vec<Effect>) {
+    fn write_now(&mut self, now: Timestamp, command: &Command, out: &mut Vec<Effect>) {
         if self.storage_full {
-            return refuse(write_to(&command), Failure::StorageFull, out);
+            return refuse(write_to(command), Failure::StorageFull, out);
         }
         match command {
             Command::Append(append) => self.append(now, append, out),
-            Command::Delete { to, stream } => self.delete(now, to, &stream, out),
-            Command::Trim { to, stream, before } => self.trim(now, to, &stream, before, out),
+            Command::Delete { to, stream } => self.delete(now, *to, stream, out),
+            Command::Trim { to, stream, before } => self.trim(now, *to, stream, *before, out),
             _ => unreachable!("only writes come here"),
         }
     }
 
-    fn append(&mut self, now: Timestamp, append: Append, out: &mut Vec<Effect>) {
-        if let Err(failure) = self.check_append(&append) {
+    fn append(&mut self, now: Timestamp, append: &Append, out: &mut Vec<Effect>) {
+        let hash = stream_hash(&append.stream);
+        let found = self.catalog.find_hashed(&append.stream, hash);
+        if let Err(failure) = self.check_append(append, found) {
             return refuse(append.to, failure, out);
         }
-        let slot = self.slot_for(&append.stream);
-        if let Some(reply) = self.replayed(now, slot, &append) {
+        let slot = found.unwrap_or_else(|| self.make_slot(&append.stream, hash));
+        if let Some(reply) = self.replayed(now, slot, append) {
             self.catalog.forget_if_unused(slot);
             return self.reply_when_durable(append.to, reply, out);
         }
@@ -89,7 +91,7 @@ impl Engine {
             self.catalog.forget_if_unused(slot);
             return self.reply_when_durable(append.to, Reply::Failed(failure), out);
         }
-        let appended = self.append_events(now, slot, &append);
+        let appended = self.append_events(now, slot, append);
         let reply = Reply::Appended(Appended { ack: append.ack, ..appended });
         match append.ack {
             AckLevel::Memory => out.push(Effect::Reply { to: append.to, reply }),
@@ -97,8 +99,8 @@ impl Engine {
         }
     }
 
-    /// What an append must hold whatever the stream's state.
-    fn check_append(&self, append: &Append) -> Result<(), Failure> {
+    /// What an append must hold whatever the stream's state; `found` is the stream's slot.
+    fn check_append(&self, append: &Append, found: Option<StreamSlot>) -> Result<(), Failure> {
         let limits = &self.limits;
         if append.drafts.is_empty() {
             return Err(Failure::InvalidBody { detail: "an append needs at least one event".into() });
@@ -127,8 +129,7 @@ impl Engine {
                 });
             }
         }
-        let is_new = self.catalog.find(&append.stream).is_none();
-        if is_new && self.catalog.len() >= limits.streams_max {
+        if found.is_none() && self.catalog.len() >= limits.streams_max {
             return Err(Failure::Unavailable(Unavailable::Overloaded));
         }
         Ok(())
@@ -173,16 +174,11 @@ impl Engine {
         let first_index = self.partitions[partition].appended.next();
         let epoch = if seen.epoch == Epoch(0) { Epoch(first_index.0) } else { seen.epoch };
         let count = u32::try_from(append.drafts.len()).expect("checked against append_events_max");
-        for (n, draft) in append.drafts.iter().enumerate() {
-            let idempotency = append.idempotency.as_ref().filter(|_| n == 0).map(|key| (key, count));
-            self.push_event(now, partition, slot, epoch, draft, first.plus(n as u64), time, idempotency);
-        }
-        let last_index = self.partitions[partition].appended;
-        let stream = &mut self.catalog[slot];
-        if stream.active.is_none() {
-            self.memory_bytes += ACTIVE_COST_BYTES;
-        }
-        let active = stream.active_mut();
+        self.push_events(now, slot, epoch, append, first, time);
+        let entry = &mut self.partitions[partition];
+        entry.appended = entry.appended.plus(count.into());
+        let last_index = entry.appended;
+        let active = self.catalog[slot].active_mut();
         active.pending += count;
         active.appended = crate::stream::Appended { epoch, next: first.plus(count.into()), time, last_index };
         self.remember_use(slot, partition, epoch, append, first, time, count, first_index);
@@ -207,19 +203,17 @@ impl Engine {
         self.partitions[partition].idempotency.insert(slot, idempotency, entry, keys_max);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one call, and every argument is a different newtype")]
-    fn push_event(
+    /// Encodes the events into the open batch of the stream's partition.
+    fn push_events(
         &mut self,
         now: Timestamp,
-        partition: usize,
         slot: StreamSlot,
         epoch: Epoch,
-        draft: &EventDraft,
-        seq: SeqNum,
+        append: &Append,
+        first: SeqNum,
         time: Timestamp,
-        idempotency: Option<(&Idempotency, u32)>,
     ) {
-        let at = self.open_batch_of(now, partition);
+        let at = self.open_batch_of(now, usize::from(self.catalog[slot].partition));
         // A stamp of its own per batch: the group's stamp and the batch's place.
         let stamp = self.open.stamp << 24 | at as u64;
         let OpenBatch::Events { builder, events, .. } = &mut self.open.batches[at] else {
@@ -227,28 +221,24 @@ impl Engine {
         };
         let before = builder.len();
         let stream = &mut self.catalog[slot];
-        let known = stream.active.as_ref().and_then(|a| a.introduced_in).filter(|(when, _)| *when == stamp);
-        let same_epoch = known.is_some() && stream.active.as_ref().is_some_and(|a| a.appended.epoch == epoch);
-        let range = if let (Some((_, reference)), true) = (known, same_epoch) {
-            builder.push(reference, None, |out| Record::encode(out, draft, seq, time, idempotency))
-        } else {
-            let reference = builder.introduce();
-            let introduced = Some((&stream.key, epoch));
-            let range = builder.push(reference, introduced, |out| {
+        if stream.active.is_none() {
+            self.memory_bytes += ACTIVE_COST_BYTES;
+        }
+        let active = stream.active_mut();
+        let known = active.introduced_in.filter(|(when, _)| *when == stamp && active.appended.epoch == epoch);
+        let reference = known.map_or_else(|| builder.introduce(), |(_, reference)| reference);
+        active.introduced_in = Some((stamp, reference));
+        let mut introduced = known.is_none().then_some((&stream.key, epoch));
+        let count = u32::try_from(append.drafts.len()).expect("checked against append_events_max");
+        let mut idempotency = append.idempotency.as_ref().map(|key| (key, count));
+        for (seq, draft) in (first.0..).map(SeqNum).zip(&append.drafts) {
+            let idempotency = idempotency.take();
+            let range = builder.push(reference, introduced.take(), |out| {
                 Record::encode(out, draft, seq, time, idempotency);
             });
-            if stream.active.is_none() {
-                self.memory_bytes += ACTIVE_COST_BYTES;
-            }
-            let active = stream.active_mut();
-            active.introduced_in = Some((stamp, reference));
-            active.appended.epoch = epoch;
-            range
-        };
-        events.push((slot, epoch, range));
+            events.push((slot, epoch, range));
+        }
         self.open.bytes += builder.len() - before;
-        let entry = &mut self.partitions[partition];
-        entry.appended = entry.appended.next();
     }
 
     /// The open batch of events of a partition; opens one.

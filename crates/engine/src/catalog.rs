@@ -22,21 +22,17 @@ impl Catalog {
         self.find_hashed(key, stream_hash(key))
     }
 
-    fn find_hashed(&self, key: &StreamKey, hash: u64) -> Option<StreamSlot> {
+    /// As [`Self::find`], for a name whose hash is known.
+    pub(crate) fn find_hashed(&self, key: &StreamKey, hash: u64) -> Option<StreamSlot> {
         let found = self.table.find(hash, |&slot| self.at(slot).key == *key);
         found.map(|&slot| StreamSlot(slot))
     }
 
-    /// The stream of this name; makes a slot for one that does not exist yet. `place` gives the index of
-    /// the partition of a stream with this hash.
-    pub(crate) fn find_or_make(&mut self, key: &StreamKey, place: impl Fn(u64) -> u16) -> StreamSlot {
-        let hash = stream_hash(key);
-        if let Some(slot) = self.find_hashed(key, hash) {
-            return slot;
-        }
+    /// A slot for a stream that has none. `partition` is the index of the partition that the hash names.
+    pub(crate) fn make(&mut self, key: &StreamKey, hash: u64, partition: u16) -> StreamSlot {
         // The key may be one of thousands that were decoded with much else: what lives long stands alone.
         let key = StreamKey { bucket: self.share_bucket(&key.bucket), stream: key.stream.detached() };
-        let stream = Stream::absent(key, hash, place(hash));
+        let stream = Stream::absent(key, hash, partition);
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slab[slot as usize] = Some(stream);
@@ -134,11 +130,11 @@ mod tests {
         let mut catalog = Catalog::default();
         let a = StreamKey::parse("b", "a").expect("a valid name");
         let b = StreamKey::parse("b", "b").expect("a valid name");
-        let slot = catalog.find_or_make(&a, |_| 0);
-        assert_eq!(catalog.find_or_make(&a, |_| 0), slot);
+        let slot = catalog.make(&a, stream_hash(&a), 0);
+        assert_eq!(catalog.find(&a), Some(slot));
         catalog.forget_if_unused(slot);
         assert_eq!(catalog.find(&a), None);
-        assert_eq!(catalog.find_or_make(&b, |_| 0), slot);
+        assert_eq!(catalog.make(&b, stream_hash(&b), 0), slot);
         assert_eq!(catalog.len(), 1);
     }
 }

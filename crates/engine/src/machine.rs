@@ -26,6 +26,7 @@ use commitlog::{GroupKind, ShardMark};
 use std::collections::{BTreeMap, VecDeque};
 use types::{
     DurationMs, Failure, Limits, PartitionId, ServerEpoch, StreamKey, Timestamp, Unavailable, partition_of,
+    stream_hash,
 };
 
 /// Time between attempts when the disk is full.
@@ -311,11 +312,16 @@ impl Engine {
 
     /// The slot of a stream, made when there is none.
     pub(crate) fn slot_for(&mut self, key: &StreamKey) -> StreamSlot {
-        let (partition_at, count) = (&self.partition_at, self.partition_count);
-        self.catalog.find_or_make(key, |hash| {
-            let id = partition_of(hash, count);
-            *partition_at.get(&id).expect("the router sends a stream to the shard that owns its partition")
-        })
+        let hash = stream_hash(key);
+        let found = self.catalog.find_hashed(key, hash);
+        found.unwrap_or_else(|| self.make_slot(key, hash))
+    }
+
+    /// A slot for a stream that has none.
+    pub(crate) fn make_slot(&mut self, key: &StreamKey, hash: u64) -> StreamSlot {
+        let partition = self.partition_at.get(&partition_of(hash, self.partition_count));
+        let partition = partition.expect("the router sends a stream to the shard that owns its partition");
+        self.catalog.make(key, hash, *partition)
     }
 
     /// Operation numbers go on where recovery stopped.
