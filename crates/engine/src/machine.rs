@@ -103,6 +103,8 @@ pub struct Engine {
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) checkpoint_job: Option<SegmentJob>,
     pub(crate) merge_job: Option<SegmentJob>,
+    /// The partition that has too many segments; see [`Self::choose_merge`].
+    pub(crate) merge_next: Option<usize>,
     pub(crate) reads: Reads,
     pub(crate) footers: FooterCache,
     pub(crate) chunks: ChunkCache,
@@ -146,6 +148,7 @@ impl Engine {
             checkpoint: None,
             checkpoint_job: None,
             merge_job: None,
+            merge_next: None,
             reads: Reads::default(),
             footers: FooterCache::new(limits.footer_cache_bytes_max),
             chunks: ChunkCache::new(limits.chunk_cache_bytes_max),
@@ -343,6 +346,7 @@ impl Engine {
         assert_eq!(self.phase, Phase::Recovered);
         self.journal.begin_epoch(epoch);
         self.phase = Phase::Arming;
+        self.choose_merge();
         self.remove_leftovers(out);
         if self.planted.is(crate::sabotage::Sabotage::NoFence) && self.open.is_empty() {
             self.phase = Phase::Serving;

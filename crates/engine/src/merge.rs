@@ -66,8 +66,13 @@ impl Engine {
     pub(crate) fn merge_can_step(&self) -> bool {
         match &self.merge_job {
             Some(job) => !job.busy && !self.partitions[job.partition].manifest_busy,
-            None => self.phase == Phase::Serving && self.partition_to_merge().is_some(),
+            None => self.phase == Phase::Serving && self.merge_next.is_some(),
         }
+    }
+
+    /// Some segments have changed: chooses the partition to merge anew, so that no turn has to look.
+    pub(crate) fn choose_merge(&mut self) {
+        self.merge_next = self.partition_to_merge();
     }
 
     /// The partition with the most segments over the limit.
@@ -85,7 +90,8 @@ impl Engine {
         if self.phase != Phase::Serving {
             return;
         }
-        if let Some(partition) = self.partition_to_merge() {
+        debug_assert_eq!(self.merge_next, self.partition_to_merge(), "chosen after the last change");
+        if let Some(partition) = self.merge_next {
             self.merge_job = Some(self.begin_merge(partition));
         }
     }
@@ -246,10 +252,12 @@ impl Engine {
         }
     }
 
-    fn mark_damaged(&mut self, partition: usize, ordinal: u64) {
-        if let Some(segment) = self.partitions[partition].segment_mut(ordinal) {
-            segment.damaged = true;
-        }
+    /// A segment, if it is still there, is known to be damaged; whether that is news.
+    pub(crate) fn mark_damaged(&mut self, partition: usize, ordinal: u64) -> bool {
+        let Some(segment) = self.partitions[partition].segment_mut(ordinal) else { return false };
+        let is_news = !std::mem::replace(&mut segment.damaged, true);
+        self.choose_merge();
+        is_news
     }
 
     fn chunk_address(&self, partition: usize, ordinal: u64, offset: u64) -> ChunkAddress {
@@ -283,6 +291,7 @@ impl Engine {
             self.disk(OpPurpose::Remove, Urgency::Background, work, out);
         }
         self.stats.merges += 1;
+        self.choose_merge();
     }
 }
 

@@ -264,7 +264,7 @@ impl Engine {
             Some(_) => rebuild.handle_unreadable(),
             None => {}
         }
-        let partition = &mut self.partitions[usize::from(key.0)];
+        let partition = &self.partitions[usize::from(key.0)];
         let file = FileId::Segment { partition: partition.id, ordinal: key.1 };
         if let (Some(range), true) = (rebuild.wanted(), partition.segment(key.1).is_some()) {
             let work = DiskOp::Read { file, offset: range.offset, len: range.len };
@@ -272,8 +272,8 @@ impl Engine {
             self.reads.in_flight += 1;
             return self.disk(OpPurpose::ReadFooter(id), Urgency::Read, work, out);
         }
-        if let Some(segment) = partition.segment_mut(key.1) {
-            segment.damaged = true;
+        if partition.segment(key.1).is_some() {
+            self.mark_damaged(usize::from(key.0), key.1);
             let (footer, damaged) = rebuild.finish();
             self.stats.damaged_ranges += damaged.len() as u64;
             self.footers.pin(key, Rc::new(footer));
@@ -372,11 +372,9 @@ impl Engine {
     /// the directory lists all.
     fn lose_run(&mut self, job: &mut ReadJob, key: SegmentKey, run: &Run, out: &mut Vec<Effect>) {
         self.stats.damaged_ranges += 1;
-        let partition = &mut self.partitions[usize::from(key.0)];
-        let file = FileId::Segment { partition: partition.id, ordinal: key.1 };
-        if let Some(segment) = partition.segment_mut(key.1)
-            && !std::mem::replace(&mut segment.damaged, true)
-        {
+        let partition = usize::from(key.0);
+        let file = FileId::Segment { partition: self.partitions[partition].id, ordinal: key.1 };
+        if self.mark_damaged(partition, key.1) {
             let (stream, Run { first_seq, last_seq, chunk_offset, .. }) = (&job.read.stream, run);
             out.push(Effect::Notice(format!(
                 "{file} is damaged at offset {chunk_offset}: events {first_seq} to {last_seq} of {stream} \
