@@ -139,7 +139,19 @@ pub struct BatchBuilder {
 impl BatchBuilder {
     /// Opens a batch of events whose first one takes `first_index`.
     pub fn new(partition: PartitionId, term: Term, first_index: LogIndex, leader_time: Timestamp) -> Self {
-        let mut bytes = BytesMut::with_capacity(1024);
+        Self::in_room(BytesMut::with_capacity(1024), partition, term, first_index, leader_time)
+    }
+
+    /// As [`Self::new`], in memory that is there already. `room` is empty; it grows when it is too small.
+    pub fn in_room(
+        room: BytesMut,
+        partition: PartitionId,
+        term: Term,
+        first_index: LogIndex,
+        leader_time: Timestamp,
+    ) -> Self {
+        assert!(room.is_empty(), "a batch begins where its bytes begin");
+        let mut bytes = room;
         bytes.resize(BATCH_HEADER_BYTES, 0);
         let header = BatchHeader { partition, term, first_index, record_count: 0, leader_time };
         BatchBuilder { bytes, header, streams: 0 }
@@ -193,8 +205,18 @@ impl BatchBuilder {
     /// # Panics
     /// When no event was pushed.
     pub fn finish(self) -> (BatchHeader, Bytes) {
+        let (header, bytes, _) = self.finish_in_room();
+        (header, bytes)
+    }
+
+    /// As [`Self::finish`]; gives what is left of the memory too, for the next batch.
+    ///
+    /// # Panics
+    /// When no event was pushed.
+    pub fn finish_in_room(mut self) -> (BatchHeader, Bytes, BytesMut) {
         assert!(!self.is_empty(), "an empty batch is never written");
-        (self.header, seal(self.bytes, &self.header, KIND_EVENTS))
+        let sealed = seal(self.bytes.split(), &self.header, KIND_EVENTS);
+        (self.header, sealed, self.bytes)
     }
 }
 
@@ -230,7 +252,7 @@ pub fn encode_change(header: &BatchHeader, body: &BatchBody) -> Bytes {
 }
 
 fn seal(mut bytes: BytesMut, header: &BatchHeader, kind: u8) -> Bytes {
-    let mut fixed = Vec::with_capacity(BATCH_HEADER_BYTES - 8);
+    let mut fixed = &mut bytes[8..BATCH_HEADER_BYTES];
     fixed.put_u8(FORMAT);
     fixed.put_u8(kind);
     fixed.put_u16(header.partition.0);
@@ -238,7 +260,6 @@ fn seal(mut bytes: BytesMut, header: &BatchHeader, kind: u8) -> Bytes {
     fixed.put_u64(header.term.0);
     fixed.put_u64(header.first_index.0);
     fixed.put_u64(header.leader_time.0);
-    bytes[8..BATCH_HEADER_BYTES].copy_from_slice(&fixed);
     let len = u32::try_from(bytes.len()).expect("Limits bound a batch far below 4 GiB");
     bytes[..4].copy_from_slice(&len.to_le_bytes());
     let crc = checksum(&bytes[8..]);

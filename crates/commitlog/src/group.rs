@@ -133,7 +133,14 @@ impl std::error::Error for GroupError {}
 impl GroupHeader {
     /// The header's bytes and its checksum, which the next group carries on.
     pub fn encode(&self) -> (Bytes, u32) {
-        let mut out = Vec::with_capacity(GROUP_HEADER_BYTES);
+        let (bytes, crc) = self.encode_array();
+        (Bytes::copy_from_slice(&bytes), crc)
+    }
+
+    /// As [`Self::encode`], without an allocation.
+    pub fn encode_array(&self) -> ([u8; GROUP_HEADER_BYTES], u32) {
+        let mut bytes = [0; GROUP_HEADER_BYTES];
+        let mut out = &mut bytes[..];
         out.put_u64(MAGIC);
         out.put_u16(VERSION);
         out.put_u16(self.kind.number());
@@ -152,10 +159,9 @@ impl GroupHeader {
         out.put_u32(self.batch_count);
         out.put_u32(self.record_count);
         out.put_u32(self.body_checksum);
-        out.resize(COVERED_BYTES, 0);
-        let crc = checksum(&out);
-        out.put_u32(crc);
-        (Bytes::from(out), crc)
+        let crc = checksum(&bytes[..COVERED_BYTES]);
+        bytes[COVERED_BYTES..].copy_from_slice(&crc.to_le_bytes());
+        (bytes, crc)
     }
 
     /// Reads the header at the start of a block; gives it and its checksum.

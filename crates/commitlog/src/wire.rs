@@ -29,24 +29,23 @@ impl<'a> Reader<'a> {
         self.at = end;
         Some(taken)
     }
+    fn array<const BYTES: usize>(&mut self) -> Option<[u8; BYTES]> {
+        self.take(BYTES)?.try_into().ok()
+    }
     pub(crate) fn u8(&mut self) -> Option<u8> {
-        self.take(1).map(|b| b[0])
+        self.array().map(u8::from_le_bytes)
     }
     pub(crate) fn u16(&mut self) -> Option<u16> {
-        self.take(2).map(|b| u16::from_le_bytes([b[0], b[1]]))
+        self.array().map(u16::from_le_bytes)
     }
     pub(crate) fn u32(&mut self) -> Option<u32> {
-        self.take(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        self.array().map(u32::from_le_bytes)
     }
     pub(crate) fn u64(&mut self) -> Option<u64> {
-        let low = self.u32()?;
-        let high = self.u32()?;
-        Some(u64::from(low) | u64::from(high) << 32)
+        self.array().map(u64::from_le_bytes)
     }
     pub(crate) fn u128(&mut self) -> Option<u128> {
-        let low = self.u64()?;
-        let high = self.u64()?;
-        Some(u128::from(low) | u128::from(high) << 64)
+        self.array().map(u128::from_le_bytes)
     }
     /// A stream's full name: two lengths (u16), then both texts; checked as names.
     pub(crate) fn stream_key(&mut self) -> Option<StreamKey> {
@@ -58,7 +57,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends fields to a growing buffer.
+/// Appends fields to a growing buffer, or to what is left of a header's bytes.
 pub(crate) trait Put {
     fn put(&mut self, bytes: &[u8]);
 
@@ -95,5 +94,14 @@ impl Put for Vec<u8> {
 impl Put for bytes::BytesMut {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+}
+
+/// The rest of a header of fixed length.
+impl Put for &mut [u8] {
+    fn put(&mut self, bytes: &[u8]) {
+        let (now, rest) = std::mem::take(self).split_at_mut(bytes.len());
+        now.copy_from_slice(bytes);
+        *self = rest;
     }
 }
