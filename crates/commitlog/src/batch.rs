@@ -157,6 +157,12 @@ impl BatchBuilder {
         BatchBuilder { bytes, header, streams: 0 }
     }
 
+    /// Length of a batch that holds `count` events of one stream, whose records take `record_bytes`.
+    pub fn len_of(key: &StreamKey, count: usize, record_bytes: usize) -> usize {
+        let introduction = 8 + 4 + key.bucket.as_str().len() + key.stream.as_str().len();
+        BATCH_HEADER_BYTES + introduction + count * 4 + record_bytes
+    }
+
     /// Names a stream that the next events refer to; gives its reference in this batch.
     pub fn introduce(&mut self) -> u32 {
         self.streams += 1;
@@ -412,6 +418,10 @@ mod tests {
             prop_assert_eq!(len, bytes.len());
             prop_assert_eq!(batch.header, header);
             let BatchBody::Events(decoded) = batch.body else { panic!("events expected") };
+            if let [(key, _)] = &batch.streams[..] {
+                let records = decoded.iter().map(|event| event.record.encoded().len());
+                prop_assert_eq!(BatchBuilder::len_of(key, decoded.len(), records.sum()), len);
+            }
             prop_assert_eq!(decoded.len(), events.len());
             for (event, (stream, payload)) in decoded.iter().zip(&events) {
                 prop_assert_eq!(event.record.payload(), &payload[..]);

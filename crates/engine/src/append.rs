@@ -5,7 +5,7 @@
 //! order; they fail only when the waiting room is full too.
 
 use crate::command::{AckLevel, Append, Appended, Command, Effect, Expect, OnMismatch, Reply, ReplyTo};
-use crate::commit::{Change, OpenBatch};
+use crate::commit::{Change, EventPlace, OpenBatch};
 use crate::idempotency::KeyUse;
 use crate::machine::Engine;
 use crate::stream::{ACTIVE_COST_BYTES, StreamSlot};
@@ -213,7 +213,7 @@ impl Engine {
         first: SeqNum,
         time: Timestamp,
     ) {
-        let at = self.open_batch_of(now, usize::from(self.catalog[slot].partition));
+        let at = self.open_batch_of(now, usize::from(self.catalog[slot].partition), append);
         // A stamp of its own per batch: the group's stamp and the batch's place.
         let stamp = self.open.stamp << 24 | at as u64;
         let OpenBatch::Events { builder, events, .. } = &mut self.open.batches[at] else {
@@ -236,21 +236,23 @@ impl Engine {
             let range = builder.push(reference, introduced.take(), |out| {
                 Record::encode(out, draft, seq, time, idempotency);
             });
-            events.push((slot, epoch, range));
+            events.push(EventPlace { slot, epoch, range });
         }
         self.open.bytes += builder.len() - before;
     }
 
-    /// The open batch of events of a partition; opens one.
-    fn open_batch_of(&mut self, now: Timestamp, partition: usize) -> usize {
-        if let Some(at) = self.partitions[partition].open_batch {
+    /// The open batch of events of a partition; opens one with room for `append`.
+    fn open_batch_of(&mut self, now: Timestamp, partition: usize, append: &Append) -> usize {
+        let entry = &mut self.partitions[partition];
+        if let Some(at) = entry.open_batch {
             return at;
         }
-        let entry = &mut self.partitions[partition];
-        let builder = BatchBuilder::new(entry.id, Term(1), entry.appended.next(), now);
+        let room = entry.take_room(batch_len(append));
+        let builder = BatchBuilder::in_room(room, entry.id, Term(1), entry.appended.next(), now);
         self.open.bytes += builder.len();
-        self.open.batches.push(OpenBatch::Events { partition, builder, events: Vec::new() });
-        let at = self.open.batches.len() - 1;
+        let at = self.open.batches.len();
+        let events = self.empty.take_events();
+        self.open.batches.push(OpenBatch::Events { partition, builder, events });
         entry.open_batch = Some(at);
         at
     }
@@ -303,6 +305,13 @@ impl Engine {
         active.appended = appended;
         active.pending += 1;
     }
+}
+
+/// Length of a batch that holds one append.
+fn batch_len(append: &Append) -> usize {
+    let mut idempotency = append.idempotency.as_ref();
+    let records = append.drafts.iter().map(|draft| Record::encoded_len(draft, idempotency.take()));
+    BatchBuilder::len_of(&append.stream, append.drafts.len(), records.sum())
 }
 
 fn refuse(to: ReplyTo, failure: Failure, out: &mut Vec<Effect>) {

@@ -4,7 +4,7 @@
 //! Nothing is applied above the committed watermark.
 
 use crate::command::{Change as Told, Delivery, Effect};
-use crate::commit::{Change, SealedBatch};
+use crate::commit::{Change, SealedBatch, emptied};
 use crate::idempotency::KeyUse;
 use crate::machine::Engine;
 use crate::replicator::Replicator;
@@ -12,34 +12,38 @@ use crate::stream::{ACTIVE_COST_BYTES, StreamSlot};
 use commitlog::PartitionGap;
 use types::{Epoch, LogIndex, Record, SeqNum};
 
-/// Streams that got events from one group; each remembers from where on they must be delivered.
-type Touched = Vec<StreamSlot>;
-
 impl Engine {
     /// Applies the batches of a durable group and tells the watchers.
-    pub(crate) fn apply_all(&mut self, batches: Vec<SealedBatch>, out: &mut Vec<Effect>) {
-        let mut touched = Touched::new();
+    pub(crate) fn apply_all(&mut self, batches: &[SealedBatch], out: &mut Vec<Effect>) {
+        let mut touched = std::mem::take(&mut self.touched);
         for batch in batches {
             let partition = &self.partitions[batch.partition];
             let committed = self.replicator.handle_durable(partition.id, batch.header.last_index());
             assert_eq!(committed, batch.header.last_index(), "alone, durable is committed");
             self.apply(batch, &mut touched, out);
         }
-        for slot in touched {
+        for &slot in &touched {
             self.settle(slot, out);
             self.catalog[slot].assert_invariants();
         }
+        self.touched = emptied(touched);
     }
 
-    fn apply(&mut self, batch: SealedBatch, touched: &mut Touched, out: &mut Vec<Effect>) {
-        let SealedBatch { partition, header, change } = batch;
-        let entry = &mut self.partitions[partition];
+    fn apply(&mut self, batch: &SealedBatch, touched: &mut Vec<StreamSlot>, out: &mut Vec<Effect>) {
+        let SealedBatch { partition, header, bytes, change } = batch;
+        let entry = &mut self.partitions[*partition];
         assert!(entry.applied < header.first_index, "log indexes are applied once, ascending");
         entry.applied = header.last_index();
-        match change {
-            Change::Events(events) => {
-                for (index, (slot, epoch, record)) in (header.first_index.0..).zip(events) {
-                    self.apply_event(slot, epoch, LogIndex(index), record, touched, out);
+        match *change {
+            Change::Events(ref events) => {
+                for (index, event) in (header.first_index.0..).zip(events) {
+                    let record = Record::from_encoded(bytes.slice(event.range.clone()));
+                    self.apply_event(event.slot, event.epoch, LogIndex(index), record, touched, out);
+                }
+            }
+            Change::Records(ref records) => {
+                for (index, (slot, epoch, record)) in (header.first_index.0..).zip(records) {
+                    self.apply_event(*slot, *epoch, LogIndex(index), record.clone(), touched, out);
                 }
             }
             Change::Trim { slot, epoch, before } => {
@@ -53,9 +57,9 @@ impl Engine {
                 self.change_applied(slot);
             }
             Change::Gap { from, to } => {
-                let known = self.partitions[partition].gaps.iter().any(|gap| gap.from == from);
+                let known = self.partitions[*partition].gaps.iter().any(|gap| gap.from == from);
                 if !known {
-                    self.partitions[partition].gaps.push(PartitionGap { from, to });
+                    self.partitions[*partition].gaps.push(PartitionGap { from, to });
                 }
             }
             Change::Noop => {}
@@ -68,7 +72,7 @@ impl Engine {
         epoch: Epoch,
         index: LogIndex,
         record: Record,
-        touched: &mut Touched,
+        touched: &mut Vec<StreamSlot>,
         out: &mut Vec<Effect>,
     ) {
         let stream = &mut self.catalog[slot];

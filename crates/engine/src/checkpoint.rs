@@ -220,6 +220,7 @@ impl Engine {
         let entry = &mut self.partitions[partition];
         entry.segments.push(built);
         entry.checkpointed = source.upto;
+        entry.drop_room();
         self.choose_merge();
         for frozen in source.streams {
             let FrozenStream { slot, state, wrote, .. } = frozen;

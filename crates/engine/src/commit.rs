@@ -9,6 +9,7 @@ use crate::command::{Effect, Fatal, Reply, ReplyTo};
 use crate::disk::{DiskDone, DiskOp, DiskResult, FileId, Urgency, WriteBody};
 use crate::journal::Journal;
 use crate::machine::{Engine, OpPurpose, Phase};
+use crate::partition::Partition;
 use crate::sabotage::Sabotage;
 use crate::stream::StreamSlot;
 use bytes::Bytes;
@@ -20,29 +21,53 @@ use types::{Epoch, LogIndex, Record, SeqNum, Timestamp};
 const IDLE_MARKER_AFTER_MS: u64 = 10;
 
 /// A change as it will be applied.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Change {
-    Events(Vec<(StreamSlot, Epoch, Record)>),
-    Trim { slot: StreamSlot, epoch: Epoch, before: SeqNum },
-    Delete { slot: StreamSlot, epoch: Epoch },
-    Gap { from: LogIndex, to: LogIndex },
+    /// Events that lie in the batch's bytes, in log order.
+    Events(Vec<EventPlace>),
+    /// Events that recovery decoded, in log order.
+    Records(Vec<(StreamSlot, Epoch, Record)>),
+    Trim {
+        slot: StreamSlot,
+        epoch: Epoch,
+        before: SeqNum,
+    },
+    Delete {
+        slot: StreamSlot,
+        epoch: Epoch,
+    },
+    Gap {
+        from: LogIndex,
+        to: LogIndex,
+    },
     Noop,
 }
 
+/// Where an event stands in its batch.
+#[derive(Debug)]
+pub(crate) struct EventPlace {
+    pub(crate) slot: StreamSlot,
+    pub(crate) epoch: Epoch,
+    /// The record's bytes in those of the batch.
+    pub(crate) range: Range<usize>,
+}
+
 /// A sealed batch that waits for the disk.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct SealedBatch {
     /// Index into the shard's table of partitions.
     pub(crate) partition: usize,
     pub(crate) header: BatchHeader,
+    /// As it stands in the journal; empty in recovery's replay, which has decoded it.
+    pub(crate) bytes: Bytes,
     pub(crate) change: Change,
 }
 
 /// A batch of the open group.
 #[derive(Debug)]
 pub(crate) enum OpenBatch {
-    Events { partition: usize, builder: BatchBuilder, events: Vec<(StreamSlot, Epoch, Range<usize>)> },
-    Sealed { batch: SealedBatch, bytes: Bytes },
+    Events { partition: usize, builder: BatchBuilder, events: Vec<EventPlace> },
+    Sealed(SealedBatch),
 }
 
 /// The group that gathers.
@@ -63,12 +88,51 @@ pub(crate) struct FlyingGroup {
     kind: GroupKind,
     file: FileId,
     offset: u64,
-    body: WriteBody,
-    written: usize,
+    /// Its first part; the others are the bytes of the batches.
+    head: Bytes,
+    /// On disk, in whole blocks.
     pub(crate) bytes: usize,
+    written: usize,
     batches: Vec<SealedBatch>,
     pub(crate) replies: Vec<(ReplyTo, Reply)>,
     applied: bool,
+}
+
+/// Empty lists of groups that are done, for the next groups to fill.
+#[derive(Debug, Default)]
+pub(crate) struct EmptyLists {
+    batches: Vec<SealedBatch>,
+    replies: Vec<(ReplyTo, Reply)>,
+    events: Vec<Vec<EventPlace>>,
+}
+
+/// Elements that an empty list may have room for, and lists of events that are kept.
+const KEPT_MAX: usize = 256;
+
+impl EmptyLists {
+    /// Room for the events of a batch.
+    pub(crate) fn take_events(&mut self) -> Vec<EventPlace> {
+        self.events.pop().unwrap_or_default()
+    }
+
+    fn keep(&mut self, mut batches: Vec<SealedBatch>, replies: Vec<(ReplyTo, Reply)>) {
+        for batch in batches.drain(..) {
+            if let Change::Events(events) = batch.change
+                && self.events.len() < KEPT_MAX
+            {
+                self.events.push(emptied(events));
+            }
+        }
+        self.batches = emptied(batches);
+        self.replies = emptied(replies);
+    }
+}
+
+/// The list without its elements, and with room for a bounded number of them.
+pub(crate) fn emptied<T>(mut list: Vec<T>) -> Vec<T> {
+    list.clear();
+    list.shrink_to(KEPT_MAX);
+    list
 }
 
 impl OpenGroup {
@@ -103,8 +167,7 @@ impl Engine {
         entry.appended = entry.appended.next();
         entry.open_batch = None;
         self.open.bytes += bytes.len();
-        let batch = SealedBatch { partition, header, change };
-        self.open.batches.push(OpenBatch::Sealed { batch, bytes });
+        self.open.batches.push(OpenBatch::Sealed(SealedBatch { partition, header, bytes, change }));
     }
 
     fn change_body(&self, change: &Change) -> commitlog::BatchBody {
@@ -117,7 +180,7 @@ impl Engine {
             Change::Delete { slot, epoch } => BatchBody::Delete { key: key(slot), epoch: *epoch },
             Change::Gap { from, to } => BatchBody::Gap { from: *from, to: *to },
             Change::Noop => BatchBody::Noop,
-            Change::Events(_) => unreachable!("events are built by BatchBuilder"),
+            Change::Events(_) | Change::Records(_) => unreachable!("events are built by BatchBuilder"),
         }
     }
 
@@ -136,48 +199,64 @@ impl Engine {
         let Some(place) = self.journal.place(Journal::padded_len(body_len)) else {
             return false;
         };
-        let open = std::mem::take(&mut self.open);
-        self.open.stamp = open.stamp + 1;
-        let mut parts = Vec::with_capacity(open.batches.len() + 1);
-        let mut batches = Vec::with_capacity(open.batches.len());
-        for batch in open.batches {
-            let (sealed, bytes) = batch.seal();
-            self.partitions[sealed.partition].open_batch = None;
-            parts.push(bytes);
-            batches.push(sealed);
-        }
+        let (batches, replies) = self.seal_open();
         let record_count = batches.iter().map(|batch| batch.header.record_count).sum();
-        let (parts, number) = self.journal.build(place, kind, parts, record_count);
+        let mut parts = Vec::with_capacity(1 + batches.len());
+        parts.extend(batches.iter().map(|batch| batch.bytes.clone()));
+        let number = self.journal.build(place, kind, &mut parts, record_count);
         let file = FileId::Journal { shard: self.journal.shard, slot: place.slot };
-        let body = WriteBody::new(parts);
-        let mut flying = FlyingGroup {
+        let (head, body) = (parts[0].clone(), WriteBody::new(parts));
+        self.flying = Some(FlyingGroup {
             number,
             kind,
             file,
             offset: place.offset,
+            head,
             bytes: body.padded_len,
-            body,
             written: 0,
             batches,
-            replies: open.replies,
+            replies,
             applied: false,
-        };
+        });
         self.stats.groups_written += 1;
         if self.planted.is(Sabotage::DeliveryAboveWatermark) {
-            self.mark_durable(&flying.batches);
-            self.apply_all(std::mem::take(&mut flying.batches), out);
-            flying.applied = true;
+            self.show_flying(out);
         }
-        self.flying = Some(flying);
-        self.write_rest(out);
+        let work = DiskOp::Write { file, offset: place.offset, body };
+        self.disk(OpPurpose::JournalWrite, Urgency::Commit, work, out);
         true
+    }
+
+    /// Empties the open group: its batches, sealed, and the answers that wait for them.
+    fn seal_open(&mut self) -> (Vec<SealedBatch>, Vec<(ReplyTo, Reply)>) {
+        let mut batches = std::mem::take(&mut self.empty.batches);
+        for batch in self.open.batches.drain(..) {
+            let sealed = batch.seal(&mut self.partitions);
+            self.partitions[sealed.partition].open_batch = None;
+            batches.push(sealed);
+        }
+        let replies = std::mem::replace(&mut self.open.replies, std::mem::take(&mut self.empty.replies));
+        self.open.bytes = 0;
+        self.open.stamp += 1;
+        (batches, replies)
+    }
+
+    /// Shows what is not durable: the fault of a sabotage build.
+    fn show_flying(&mut self, out: &mut Vec<Effect>) {
+        let mut flying = self.flying.take().expect("a group was made");
+        self.mark_durable(&flying.batches);
+        self.apply_all(&flying.batches, out);
+        flying.applied = true;
+        self.flying = Some(flying);
     }
 
     /// Writes what is not written of the flying group.
     fn write_rest(&mut self, out: &mut Vec<Effect>) {
         let flying = self.flying.as_ref().expect("a write belongs to a group in flight");
+        let bodies = flying.batches.iter().map(|batch| &batch.bytes);
+        let parts = std::iter::once(&flying.head).chain(bodies).cloned().collect();
         let (file, offset) = (flying.file, flying.offset + flying.written as u64);
-        let body = flying.body.from(flying.written);
+        let body = WriteBody::new(parts).from(flying.written);
         self.disk(OpPurpose::JournalWrite, Urgency::Commit, DiskOp::Write { file, offset, body }, out);
     }
 
@@ -192,7 +271,7 @@ impl Engine {
         // A short count may end inside a block; direct writes go on at its start.
         flying.written = (flying.written + count) / BLOCK_BYTES * BLOCK_BYTES;
         let file = flying.file;
-        if flying.written < flying.body.padded_len && !ignore_short {
+        if flying.written < flying.bytes && !ignore_short {
             return self.write_rest(out);
         }
         if self.planted.is(Sabotage::AckBeforeFlush) {
@@ -214,16 +293,17 @@ impl Engine {
     }
 
     fn handle_group_durable(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        let flying = self.flying.take().expect("a flush belongs to a group in flight");
+        let mut flying = self.flying.take().expect("a flush belongs to a group in flight");
         self.journal.handle_durable(flying.number);
         if self.planted.is(Sabotage::BlockReused) && flying.kind == GroupKind::Commit {
             self.journal.step_back();
         }
         if !flying.applied {
             self.mark_durable(&flying.batches);
-            self.apply_all(flying.batches, out);
+            self.apply_all(&flying.batches, out);
         }
-        out.extend(flying.replies.into_iter().map(|(to, reply)| Effect::Reply { to, reply }));
+        out.extend(flying.replies.drain(..).map(|(to, reply)| Effect::Reply { to, reply }));
+        self.empty.keep(flying.batches, flying.replies);
         self.idle_marker_at = match flying.kind {
             GroupKind::Commit => Some(now.plus(types::DurationMs(IDLE_MARKER_AFTER_MS))),
             GroupKind::IdleMarker => None,
@@ -274,19 +354,17 @@ impl OpenBatch {
     fn len(&self) -> usize {
         match self {
             OpenBatch::Events { builder, .. } => builder.len(),
-            OpenBatch::Sealed { bytes, .. } => bytes.len(),
+            OpenBatch::Sealed(batch) => batch.bytes.len(),
         }
     }
 
-    fn seal(self) -> (SealedBatch, Bytes) {
+    fn seal(self, partitions: &mut [Partition]) -> SealedBatch {
         match self {
-            OpenBatch::Sealed { batch, bytes } => (batch, bytes),
+            OpenBatch::Sealed(batch) => batch,
             OpenBatch::Events { partition, builder, events } => {
-                let (header, bytes) = builder.finish();
-                let record = |range| Record::from_encoded(bytes.slice(range));
-                let events = events.into_iter().map(|(slot, epoch, range)| (slot, epoch, record(range)));
-                let change = Change::Events(events.collect());
-                (SealedBatch { partition, header, change }, bytes)
+                let (header, bytes, room) = builder.finish_in_room();
+                partitions[partition].take_back(room, bytes.len());
+                SealedBatch { partition, header, bytes, change: Change::Events(events) }
             }
         }
     }

@@ -4,6 +4,7 @@
 //! and then used again for ever: it is free when every group in it is before `replay_from`.
 //! Invariants: `replay_from <= durable + 1 <= next_number`; the current file is in use; numbers are dense.
 
+use bytes::{Bytes, BytesMut};
 use commitlog::{BLOCK_BYTES, GROUP_HEADER_BYTES, GroupHeader, GroupKind, JournalTail, checksum_of_parts};
 use types::{ServerEpoch, ShardId};
 
@@ -32,6 +33,8 @@ pub(crate) struct Journal {
     pub(crate) next_number: u64,
     previous_checksum: u32,
     records_before: u64,
+    /// Memory of the headers: the last one's is used again, since its group is done.
+    heads: BytesMut,
     pub(crate) durable: u64,
     pub(crate) replay_from: u64,
 }
@@ -58,6 +61,7 @@ impl Journal {
             next_number: 1,
             previous_checksum: 0,
             records_before: 0,
+            heads: BytesMut::new(),
             durable: 0,
             replay_from: 1,
         }
@@ -126,16 +130,16 @@ impl Journal {
         self.can_place(len) || preparing || self.slots.len() < self.slots_max
     }
 
-    /// Builds the next group at `place`, whose length the caller has reserved there; gives its parts and
-    /// its number. The journal moves on.
+    /// Builds the next group at `place`, whose length the caller has reserved there: puts its header before
+    /// its batches and gives its number. The journal moves on.
     pub(crate) fn build(
         &mut self,
         place: GroupPlace,
         kind: GroupKind,
-        batches: Vec<bytes::Bytes>,
+        parts: &mut Vec<Bytes>,
         record_count: u32,
-    ) -> (Vec<bytes::Bytes>, u64) {
-        let body_len: usize = batches.iter().map(bytes::Bytes::len).sum();
+    ) -> u64 {
+        let body_len: usize = parts.iter().map(Bytes::len).sum();
         let number = self.next_number;
         let header = GroupHeader {
             kind,
@@ -151,19 +155,19 @@ impl Journal {
             records_before: self.records_before,
             previous_checksum: self.previous_checksum,
             body_len: u32::try_from(body_len).expect("Limits keep a group smaller than a file"),
-            batch_count: u32::try_from(batches.len()).expect("fewer batches than partitions and changes"),
+            batch_count: u32::try_from(parts.len()).expect("fewer batches than partitions and changes"),
             record_count,
-            body_checksum: checksum_of_parts(&batches),
+            body_checksum: checksum_of_parts(parts),
         };
-        let (head, checksum) = header.encode();
+        let (head, checksum) = header.encode_array();
         self.previous_checksum = checksum;
         self.records_before += u64::from(record_count);
         self.next_number += 1;
         self.slots[usize::from(place.slot)] = SlotState::InUse { last: number };
         self.current = Some((place.slot, place.generation, place.offset + header.padded_len()));
-        let mut parts = batches;
-        parts.insert(0, head);
-        (parts, number)
+        self.heads.extend_from_slice(&head);
+        parts.insert(0, self.heads.split().freeze());
+        number
     }
 
     /// Padded length of a group with `body_len` bytes of batches.
@@ -244,7 +248,7 @@ mod tests {
 
     fn write(journal: &mut Journal) -> Option<u64> {
         let place = journal.place(BLOCK_BYTES as u64)?;
-        let (_, number) = journal.build(place, GroupKind::Commit, Vec::new(), 0);
+        let number = journal.build(place, GroupKind::Commit, &mut Vec::new(), 0);
         journal.handle_durable(number);
         Some(number)
     }

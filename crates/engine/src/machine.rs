@@ -10,7 +10,7 @@ use crate::cache::{ChunkCache, FooterCache};
 use crate::catalog::Catalog;
 use crate::checkpoint::Checkpoint;
 use crate::command::{Command, Effect, Reply, ReplyTo, ShardStats};
-use crate::commit::{FlyingGroup, OpenGroup};
+use crate::commit::{EmptyLists, FlyingGroup, OpenGroup};
 use crate::disk::{DiskErrorKind, DiskOp, DiskResult, OpId, Urgency};
 use crate::journal::Journal;
 use crate::list::ListJob;
@@ -89,6 +89,10 @@ pub struct Engine {
     pub(crate) journal: Journal,
     pub(crate) open: OpenGroup,
     pub(crate) flying: Option<FlyingGroup>,
+    pub(crate) empty: EmptyLists,
+    /// Streams that got events from the group being applied; each remembers from where on they must be
+    /// delivered.
+    pub(crate) touched: Vec<StreamSlot>,
     pub(crate) idle_marker_at: Option<Timestamp>,
     pub(crate) waiting: VecDeque<Command>,
     pub(crate) waiting_bytes: usize,
@@ -137,6 +141,8 @@ impl Engine {
             journal,
             open: OpenGroup::default(),
             flying: None,
+            empty: EmptyLists::default(),
+            touched: Vec::new(),
             idle_marker_at: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,

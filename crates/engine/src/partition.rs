@@ -4,8 +4,13 @@
 
 use crate::idempotency::IdempotencyTable;
 use crate::stream::StreamSlot;
+use bytes::BytesMut;
 use commitlog::{Manifest, ManifestSegment, PartitionGap, Trailer};
 use types::{LogIndex, PartitionId};
+
+/// Memory that small batches share, and how many like the last one at most.
+const ROOM_BYTES: usize = 64 << 10;
+const ROOM_BATCHES: usize = 8;
 
 /// What is resident of a segment.
 #[derive(Clone, Debug)]
@@ -38,6 +43,10 @@ pub(crate) struct Partition {
     pub(crate) dirty: Vec<StreamSlot>,
     /// Index of the open batch of events in the open group.
     pub(crate) open_batch: Option<usize>,
+    /// Memory for the next batches of events; empty while one is open.
+    room: BytesMut,
+    /// Length of the last batch of events.
+    batch_bytes: usize,
     /// A manifest is being written.
     pub(crate) manifest_busy: bool,
     /// Manifest files that exist, by slot.
@@ -61,10 +70,36 @@ impl Partition {
             idempotency: IdempotencyTable::default(),
             dirty: Vec::new(),
             open_batch: None,
+            room: BytesMut::new(),
+            batch_bytes: 0,
             manifest_busy: false,
             manifest_exists: [false; 2],
             leftovers: Vec::new(),
         }
+    }
+
+    /// Memory for a batch that begins with an append of `append_bytes`; [`Self::take_back`] gets what it
+    /// leaves. Batches share memory, one after the other, since a small one has few bytes beside its own
+    /// block's; but only a few, since the block lives as long as any record in it.
+    pub(crate) fn take_room(&mut self, append_bytes: usize) -> BytesMut {
+        let room = std::mem::take(&mut self.room);
+        let wanted = append_bytes.max(self.batch_bytes);
+        if room.capacity() >= wanted {
+            return room;
+        }
+        let batches = (ROOM_BYTES / wanted).clamp(1, ROOM_BATCHES);
+        BytesMut::with_capacity(wanted * batches)
+    }
+
+    /// What a batch of `batch_bytes` has left of its memory.
+    pub(crate) fn take_back(&mut self, room: BytesMut, batch_bytes: usize) {
+        self.room = room;
+        self.batch_bytes = batch_bytes;
+    }
+
+    /// Gives the memory for batches back: a checkpoint has dropped the records that shared it.
+    pub(crate) fn drop_room(&mut self) {
+        self.room = BytesMut::new();
     }
 
     pub(crate) fn assert_invariants(&self) {

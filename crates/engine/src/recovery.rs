@@ -449,5 +449,5 @@ fn journal_refusal(shard: ShardId, refusal: &JournalRefusal) -> Refusal {
 
 /// A replayed batch, ready to be applied.
 pub(crate) fn sealed(partition: usize, header: commitlog::BatchHeader, change: Change) -> SealedBatch {
-    SealedBatch { partition, header, change }
+    SealedBatch { partition, header, bytes: bytes::Bytes::new(), change }
 }

@@ -164,7 +164,7 @@ impl Engine {
         let change = self.change_of(at, batch);
         self.refuse_contradiction(place, &change)?;
         let mut unheard = Vec::new();
-        self.apply_all(vec![sealed(at, header, change)], &mut unheard);
+        self.apply_all(&[sealed(at, header, change)], &mut unheard);
         Ok(missing)
     }
 
@@ -179,7 +179,7 @@ impl Engine {
                     self.remember_key(slot, epoch, LogIndex(index), &event.record);
                     applied.push((slot, epoch, event.record));
                 }
-                Change::Events(applied)
+                Change::Records(applied)
             }
             BatchBody::Noop => Change::Noop,
             BatchBody::Trim { key, epoch, before } => {
@@ -195,7 +195,7 @@ impl Engine {
 
     /// What a commit may assert a journal must prove: files of different copies may be mixed.
     fn refuse_contradiction(&self, place: (PartitionId, LogIndex), change: &Change) -> Result<(), Refusal> {
-        let Change::Events(events) = change else { return Ok(()) };
+        let Change::Records(events) = change else { return Ok(()) };
         let mut heads: BTreeMap<StreamSlot, (Epoch, SeqNum)> = BTreeMap::new();
         for (slot, epoch, record) in events {
             let stream = &self.catalog[*slot];
