@@ -92,6 +92,7 @@ impl Put for Vec<u8> {
 }
 
 impl Put for bytes::BytesMut {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }

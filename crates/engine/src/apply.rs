@@ -91,25 +91,26 @@ impl Engine {
         let stream = &mut self.catalog[slot];
         assert!(record.seq() >= stream.next, "{:?}: sequence numbers rise", stream.key);
         let len = record.encoded().len();
+        self.memory_bytes += len + if stream.active.is_some() { 0 } else { ACTIVE_COST_BYTES };
+        self.stats.events_appended += 1;
+        self.stats.bytes_appended += record.payload().len() as u64;
         stream.last_time = record.time();
         stream.last_index = index;
         stream.bytes += len as u64;
-        let was_active = stream.active.is_some();
-        let next = stream.next;
+        let (expected, partition) = (stream.next, usize::from(stream.partition));
         let active = stream.active_mut();
         if active.deliver_from.is_none() {
-            active.deliver_from = Some(next);
+            active.deliver_from = Some(expected);
             touched.push(slot);
         }
-        active.records_bytes += len;
+        if !std::mem::replace(&mut active.dirty, true) {
+            self.partitions[partition].dirty.push(slot);
+        }
         active.pending = active.pending.saturating_sub(1);
-        stream.next = record.seq().next();
-        self.stats.events_appended += 1;
-        self.stats.bytes_appended += record.payload().len() as u64;
-        let active = self.catalog[slot].active_mut();
+        active.records_bytes += len;
+        let next = record.seq().next();
         active.records.push_back(record);
-        self.memory_bytes += len + if was_active { 0 } else { ACTIVE_COST_BYTES };
-        self.mark_dirty(slot);
+        stream.next = next;
     }
 
     fn apply_trim(&mut self, slot: StreamSlot, epoch: Epoch, before: SeqNum) {

@@ -115,7 +115,8 @@ pub struct Engine {
     pub(crate) lists: VecDeque<ListJob>,
     pub(crate) watches: Watches,
     pub(crate) stats: ShardStats,
-    ops: BTreeMap<OpId, OpPurpose>,
+    /// Operations under way, by ascending number.
+    ops: VecDeque<(OpId, OpPurpose)>,
     next_op: u64,
     slot_busy: bool,
     seal_wanted: bool,
@@ -161,7 +162,7 @@ impl Engine {
             lists: VecDeque::new(),
             watches: Watches::default(),
             stats: ShardStats::default(),
-            ops: BTreeMap::new(),
+            ops: VecDeque::new(),
             next_op: 1,
             slot_busy: false,
             seal_wanted: false,
@@ -229,7 +230,8 @@ impl Engine {
     /// # Panics
     /// When `op` was not asked for, or was answered before.
     pub fn handle_disk(&mut self, now: Timestamp, op: OpId, result: DiskResult, out: &mut Vec<Effect>) {
-        let purpose = self.ops.remove(&op).expect("each operation is answered once");
+        let at = self.ops.binary_search_by_key(&op, |(op, _)| *op).ok();
+        let (_, purpose) = at.and_then(|at| self.ops.remove(at)).expect("each operation is answered once");
         if self.phase == Phase::Failed {
             return;
         }
@@ -343,7 +345,7 @@ impl Engine {
     pub(crate) fn disk(&mut self, purpose: OpPurpose, urgency: Urgency, work: DiskOp, out: &mut Vec<Effect>) {
         let op = OpId(self.next_op);
         self.next_op += 1;
-        self.ops.insert(op, purpose);
+        self.ops.push_back((op, purpose));
         out.push(Effect::Disk { op, urgency, work });
     }
 
