@@ -14,6 +14,7 @@ use crate::body::{BodyDecoder, Gathered, Piece};
 use crate::config::{Config, METHOD_BYTES_MAX};
 use crate::error::HttpError;
 use crate::head::{Request, RequestHead};
+use crate::memo::Memo;
 use crate::scan::LineScan;
 use crate::token::is_token_byte;
 
@@ -53,6 +54,7 @@ pub struct Decoder {
     scan: LineScan,
     /// An empty line came before the request line; one is tolerated (RFC 9112 §2.2).
     seen_empty_line: bool,
+    memo: Memo,
     /// Head of a request whose body is still arriving, for `decode_request`.
     pending: Option<RequestHead>,
     gathered: Gathered,
@@ -67,6 +69,7 @@ impl Decoder {
             state: State::Head,
             scan: LineScan::default(),
             seen_empty_line: false,
+            memo: Memo::default(),
             pending: None,
             gathered: Gathered::default(),
             continue_due: false,
@@ -186,6 +189,12 @@ impl Decoder {
         if !self.skip_empty_line(buf)? {
             return Ok(None);
         }
+        if !self.scan.is_begun()
+            && let Some(head) = self.memo.recall(buf)
+        {
+            self.seen_empty_line = false;
+            return Ok(Some(head));
+        }
         let window = &buf[..buf.len().min(self.config.head_bytes_max)];
         if !self.scan.has_line() {
             check_request_line_start(window, self.config.target_bytes_max)?;
@@ -199,7 +208,9 @@ impl Decoder {
         };
         self.scan = LineScan::default();
         self.seen_empty_line = false;
-        RequestHead::parse(buf.split_to(end).freeze(), &self.config).map(Some)
+        let head = RequestHead::parse(buf.split_to(end).freeze(), &self.config)?;
+        self.memo.note(&head);
+        Ok(Some(head))
     }
 
     /// Takes an empty line in front of a request; `false` if more bytes must tell.

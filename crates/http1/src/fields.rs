@@ -124,7 +124,7 @@ impl Fields {
 }
 
 /// `1*DIGIT` that fits: no sign, no space, no list. Leading zeros are digits.
-fn parse_digits(text: &[u8]) -> Option<u64> {
+pub(crate) fn parse_digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;
     }

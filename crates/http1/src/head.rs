@@ -122,6 +122,17 @@ impl RequestHead {
         Ok(Self { method, version, method_name, target, fields, headers: Headers::new(block, lines) })
     }
 
+    /// The same head in other memory: `block` has the same bytes.
+    pub(crate) fn with_block(&self, block: Bytes) -> Self {
+        Self { headers: self.headers.with_block(block), ..*self }
+    }
+
+    /// The head whose bytes are `block`: another only in its Content-Length, which says `length`.
+    pub(crate) fn with_length(&self, block: Bytes, length: u64) -> Self {
+        let fields = Fields { content_length: Some(length), ..self.fields };
+        Self { headers: self.headers.with_block(block), fields, ..*self }
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         self.method

@@ -41,6 +41,11 @@ impl Span {
         &block[usize::from(self.start)..][..usize::from(self.len)]
     }
 
+    /// The positions meant.
+    pub(crate) fn range(self) -> std::ops::Range<usize> {
+        usize::from(self.start)..usize::from(self.start) + usize::from(self.len)
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.len == 0
     }
@@ -101,6 +106,12 @@ impl fmt::Debug for Headers {
 impl Headers {
     pub(crate) fn new(block: Bytes, lines: Lines) -> Self {
         Self { block, lines }
+    }
+
+    /// The same lines in another head of the same layout.
+    pub(crate) fn with_block(&self, block: Bytes) -> Self {
+        assert_eq!(block.len(), self.block.len(), "the layout has a length");
+        Self { block, lines: self.lines.clone() }
     }
 
     /// The value of the first line called `name` (in any case), without the spaces around it.

@@ -51,6 +51,7 @@ mod fields;
 mod head;
 mod headers;
 mod host;
+mod memo;
 mod reply;
 mod request;
 mod request_target;
