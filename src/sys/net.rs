@@ -236,13 +236,23 @@ impl Stream {
         SockRef::from(self.source.descriptor()).shutdown(Shutdown::Write)
     }
 
-    /// One gathered send without waiting.
+    /// One send without waiting, gathered if there are several parts.
     fn send_now<P: AsRef<[u8]>>(&self, parts: &[P], at: Position) -> io::Result<usize> {
-        let first = IoSlice::new(&parts[at.part].as_ref()[at.byte..]);
-        let later = parts[at.part + 1..].iter().map(|part| IoSlice::new(part.as_ref()));
-        let slices: Vec<IoSlice<'_>> = std::iter::once(first).chain(later).take(GATHER_PARTS_MAX).collect();
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        SockRef::from(self.source.descriptor()).send_vectored_with_flags(&slices, flags)
+        let socket = SockRef::from(self.source.descriptor());
+        let first = &parts[at.part].as_ref()[at.byte..];
+        let later = &parts[at.part + 1..];
+        if later.is_empty() {
+            return socket.send_with_flags(first, flags);
+        }
+        let mut slices = [IoSlice::new(&[]); GATHER_PARTS_MAX];
+        slices[0] = IoSlice::new(first);
+        let mut count = 1;
+        for (slice, part) in slices[1..].iter_mut().zip(later) {
+            *slice = IoSlice::new(part.as_ref());
+            count += 1;
+        }
+        socket.send_vectored_with_flags(&slices[..count], flags)
     }
 }
 

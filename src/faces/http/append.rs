@@ -9,7 +9,6 @@ use super::flight::{Answer, Flight};
 use super::headers;
 use super::negotiate::{self, BodyKind};
 use super::parameters::{Parameters, invalid};
-use super::route;
 use crate::broker::AppendRequest;
 use bytes::{Bytes, BytesMut};
 use engine::{AckLevel, Appended, Expect, OnMismatch};
@@ -38,7 +37,7 @@ impl AppendPlan {
     /// # Errors
     /// In the order of `docs/api.md`: malformed target or header, permission, `Accept`, `Content-Type`.
     pub(super) fn of(core: &Core, head: &RequestHead) -> Result<AppendPlan, Failure> {
-        let stream = route::stream_key(head)?;
+        let stream = core.stream_keys().of(head)?;
         let ack = ack_level(head)?;
         let limits = core.limits();
         let if_match = headers::if_match(head)?;

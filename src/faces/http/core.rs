@@ -6,6 +6,7 @@
 use super::alarm::{Alarm, Alarms};
 use super::counters::{Counters, SharedCounters};
 use super::handoff::LongTask;
+use super::stream_keys::StreamKeys;
 use crate::broker::{self, Broker};
 use crate::shard::CoreLink;
 use crate::sys::offload::Offload;
@@ -18,6 +19,8 @@ use types::Limits;
 
 /// Buffers that a core keeps for its next connections that have something to say.
 const POOLED_BUFFERS_MAX: usize = 64;
+/// A new buffer, and the least that a pooled one has to offer.
+const POOLED_BYTES_MIN: usize = 2 * 1024;
 /// A buffer that grew beyond this is given back to the system instead.
 const POOLED_BYTES_MAX: usize = 64 * 1024;
 
@@ -38,6 +41,7 @@ pub struct Core {
     offload: Offload,
     listen: LongTask,
     buffers: RefCell<Vec<BytesMut>>,
+    stream_keys: StreamKeys,
     /// Bytes of all connections' requests.
     request_bytes: Cell<usize>,
 }
@@ -71,6 +75,7 @@ impl HttpFace {
             offload: self.offload.clone(),
             listen: self.listen,
             buffers: RefCell::default(),
+            stream_keys: StreamKeys::default(),
             request_bytes: Cell::new(0),
         })
     }
@@ -112,6 +117,11 @@ impl Core {
         &self.counters
     }
 
+    /// Streams by their paths.
+    pub(super) fn stream_keys(&self) -> &StreamKeys {
+        &self.stream_keys
+    }
+
     pub(super) fn listen(&self) -> LongTask {
         self.listen
     }
@@ -120,16 +130,19 @@ impl Core {
         self.alarms.new_alarm()
     }
 
-    /// An empty buffer, with capacity if there is one to be had.
+    /// An empty buffer with some capacity.
     pub fn take_buffer(&self) -> BytesMut {
-        self.buffers.borrow_mut().pop().unwrap_or_default()
+        let pooled = self.buffers.borrow_mut().pop();
+        pooled.unwrap_or_else(|| BytesMut::with_capacity(POOLED_BYTES_MIN))
     }
 
     /// Gives a buffer back; what is in it is forgotten.
     pub fn give_buffer(&self, mut buffer: BytesMut) {
         buffer.clear();
+        // What requests have taken off its front comes back, unless one of them is still looked at.
+        let is_whole = buffer.try_reclaim(POOLED_BYTES_MIN);
         let mut buffers = self.buffers.borrow_mut();
-        let fits = buffer.capacity() > 0 && buffer.capacity() <= POOLED_BYTES_MAX;
+        let fits = is_whole && buffer.capacity() <= POOLED_BYTES_MAX;
         if fits && buffers.len() < POOLED_BUFFERS_MAX {
             buffers.push(buffer);
         }

@@ -28,6 +28,7 @@ mod reply;
 mod rfc3339;
 mod route;
 mod settings;
+mod stream_keys;
 #[cfg(test)]
 mod testing;
 mod ui;

@@ -11,7 +11,6 @@ use super::negotiate::{self, JSON, NDJSON, OCTETS};
 use super::pages::{Form, PagedReply, Pages};
 use super::parameters::{Parameters, ReadParameters};
 use super::reply::Reply;
-use super::route;
 use crate::broker::{Broker, ReadRequest};
 use bytes::{Bytes, BytesMut};
 use engine::{Gap, GapCause, ReadReply};
@@ -46,7 +45,7 @@ impl ReadPlan {
     /// # Errors
     /// In the order of `docs/api.md`: malformed target, then `Accept`.
     pub(super) fn of(core: &Core, head: &RequestHead) -> Result<ReadPlan, Failure> {
-        let stream = route::stream_key(head)?;
+        let stream = core.stream_keys().of(head)?;
         let parameters = Parameters::of(head)?;
         let download = parameters.get("download").map(str::to_owned);
         let bounded = ReadParameters::read(&parameters, core.limits(), true)?;
