@@ -62,6 +62,8 @@ pub struct SegmentBuilder {
     stream: Option<FooterStream>,
     /// Ended streams with a run in the open chunk, whose length is not known yet.
     waiting: Vec<FooterStream>,
+    /// Lists of runs of streams that are in the footer, for the next streams.
+    empty_runs: Vec<Vec<Run>>,
     /// The last stream begun; only a greater one may follow.
     newest: Option<(StreamKey, Epoch)>,
     footer: FooterWriter,
@@ -82,6 +84,7 @@ impl SegmentBuilder {
             chunk: ChunkWriter::new(),
             stream: None,
             waiting: Vec::new(),
+            empty_runs: Vec::new(),
             newest: None,
             footer: FooterWriter::new(&meta),
             output_len: header.len(),
@@ -100,7 +103,7 @@ impl SegmentBuilder {
         let place = (state.key.clone(), state.epoch);
         assert!(self.newest.as_ref().is_none_or(|newest| *newest < place), "streams ascend: {place:?}");
         self.newest = Some(place);
-        self.stream = Some(FooterStream { state, runs: Vec::new() });
+        self.stream = Some(FooterStream { state, runs: self.empty_runs.pop().unwrap_or_default() });
     }
 
     /// Adds the next record of the stream.
@@ -206,6 +209,7 @@ impl SegmentBuilder {
         // While a chunk is open, streams wait for its length; the footer keeps their order.
         if self.chunk.is_empty() {
             self.footer.push_stream(&stream);
+            self.empty_runs.push(emptied(stream.runs));
         } else {
             self.waiting.push(stream);
         }
@@ -221,10 +225,16 @@ impl SegmentBuilder {
         }
         for stream in self.waiting.drain(..) {
             self.footer.push_stream(&stream);
+            self.empty_runs.push(emptied(stream.runs));
         }
         self.output_len += chunk.len();
         self.output.push(chunk);
     }
+}
+
+fn emptied(mut runs: Vec<Run>) -> Vec<Run> {
+    runs.clear();
+    runs
 }
 
 /// Groups parts into pieces of at least [`PIECE_BYTES`], the last one apart.
