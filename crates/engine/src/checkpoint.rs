@@ -229,10 +229,7 @@ impl Engine {
                 if wrote {
                     stream.segments.push(ordinal);
                 }
-                if let Some(active) = &mut stream.active {
-                    active.checkpointed = state.next;
-                }
-                self.shrink_to_tail(slot);
+                self.shrink_to_tail(slot, state.next);
             }
             if self.catalog.slot(slot.0).is_some_and(|stream| stream.key == state.key) {
                 self.drop_active_if_idle(slot);
@@ -250,13 +247,16 @@ impl Engine {
         }
     }
 
-    /// Keeps only the newest checkpointed records of a stream in memory, in buffers of their own.
-    fn shrink_to_tail(&mut self, slot: StreamSlot) {
+    /// The records of a stream before `checkpointed` are in segments: keeps only the newest of them in
+    /// memory, in buffers of their own, which those of earlier checkpoints have already.
+    fn shrink_to_tail(&mut self, slot: StreamSlot, checkpointed: SeqNum) {
         let (events_max, bytes_max) = (self.limits.tail_events, self.limits.tail_bytes);
         let Some(active) = &mut self.catalog[slot].active else { return };
         let (events_max, bytes_max) =
             active.tail.map_or((events_max, bytes_max), |(e, b)| (e as usize, b as usize));
-        let upto = active.position_of(active.checkpointed);
+        let alone = active.position_of(active.checkpointed);
+        active.checkpointed = checkpointed;
+        let upto = active.position_of(checkpointed);
         let mut keep_from = upto;
         let mut kept_bytes = 0;
         while keep_from > 0 && upto - keep_from < events_max {
@@ -269,7 +269,7 @@ impl Engine {
         }
         let dropped: usize = active.records.drain(..keep_from).map(|record| record.encoded().len()).sum();
         active.records_bytes -= dropped;
-        for record in active.records.range_mut(..upto - keep_from) {
+        for record in active.records.range_mut(alone.saturating_sub(keep_from)..upto - keep_from) {
             *record = record.detached();
         }
         active.records.shrink_to_fit();
