@@ -35,24 +35,38 @@ const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(core: Rc<Core>, stream: Stream) {
-    let counters = core.clone();
-    counters.counters().connections.add(1);
-    counters.counters().connections_open.add(1);
+    core.counters().connections.add(1);
+    core.counters().connections_open.add(1);
     // Only in the first moments of a server's life does this wait.
     if let Either::First(()) = race(core.broker().loaded(), core.broker().link().draining()).await {
-        let alarm = core.new_alarm();
-        let mut connection = Connection::new(core, stream, alarm, BytesMut::new());
-        loop {
-            match connection.run().await {
-                End::Closed => break,
-                End::Handoff(purpose, head) => match connection.hand_over(purpose, *head).await {
-                    Some(next) => connection = next,
-                    None => break,
-                },
+        let mut next = Some((stream, BytesMut::new()));
+        while let Some((stream, input)) = next.take() {
+            // In a box of its own: a listener, which may be silent for days, keeps nothing of it.
+            if let Some(handoff) = Box::pin(serve_requests(core.clone(), stream, input)).await {
+                next = hand_over(handoff).await;
             }
         }
     }
-    counters.counters().connections_open.subtract(1);
+    core.counters().connections_open.subtract(1);
+}
+
+/// Serves requests until the connection ends or is wanted for something long.
+async fn serve_requests(core: Rc<Core>, stream: Stream, input: BytesMut) -> Option<Box<Handoff>> {
+    let alarm = core.new_alarm();
+    let mut connection = Connection::new(core, stream, alarm, input);
+    match connection.run().await {
+        End::Closed => None,
+        End::Handoff(purpose, head) => Some(connection.into_handoff(purpose, *head)),
+    }
+}
+
+/// Lets the registered task serve the connection; gives it back if it goes on afterwards.
+async fn hand_over(handoff: Box<Handoff>) -> Option<(Stream, BytesMut)> {
+    let (serve, keeps_alive) = (handoff.core.listen(), handoff.head.keep_alive());
+    match serve(*handoff).await {
+        Ending::GoOn { stream, leftover } if keeps_alive => Some((stream, leftover)),
+        Ending::GoOn { .. } | Ending::Close => None,
+    }
 }
 
 /// What the connection waits for while nothing is under way. Decides which timeout holds.
@@ -389,7 +403,8 @@ impl Connection {
             Poll::Ready(Ok(count)) => Poll::Ready(Woken::Bytes(count)),
             Poll::Ready(Err(_)) => Poll::Ready(Woken::Broken),
             Poll::Pending => {
-                if self.input.is_empty() {
+                // While requests are under way they may lie in it, and it is of use to nobody else.
+                if self.input.is_empty() && self.queue.is_empty() {
                     self.core.give_buffer(std::mem::take(&mut self.input));
                 }
                 Poll::Pending
@@ -462,21 +477,11 @@ impl Connection {
         }
     }
 
-    /// Lets the registered task serve the connection; gives it back if it goes on afterwards.
-    async fn hand_over(self, purpose: Purpose, head: RequestHead) -> Option<Connection> {
+    fn into_handoff(self, purpose: Purpose, head: RequestHead) -> Box<Handoff> {
         let Connection { core, stream, alarm, input, output, .. } = self;
         core.give_buffer(output);
         alarm.off();
-        let keeps_alive = head.keep_alive();
-        let (serve, handoff_core) = (core.listen(), core.clone());
-        let handoff = Handoff { core: handoff_core, stream, head, leftover: input, alarm, purpose };
-        match serve(handoff).await {
-            Ending::GoOn { stream, leftover } if keeps_alive => {
-                let alarm = core.new_alarm();
-                Some(Connection::new(core, stream, alarm, leftover))
-            }
-            Ending::GoOn { .. } | Ending::Close => None,
-        }
+        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose })
     }
 }
 

@@ -254,12 +254,28 @@ impl Drop for Core {
     }
 }
 
-/// Takes a task off the list when its future is dropped, ended or not.
-struct Listed(usize);
+/// A future of the list of tasks. Written out, because an `async` block that awaits what it has captured keeps
+/// room for it twice.
+struct Listed<F> {
+    key: usize,
+    future: F,
+}
 
-impl Drop for Listed {
+impl<F: Future> Future for Listed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        // SAFETY: the future is never moved out of here, and it is pinned as long as `self` is.
+        #[allow(unsafe_code)]
+        let future = unsafe { self.map_unchecked_mut(|listed| &mut listed.future) };
+        future.poll(cx)
+    }
+}
+
+impl<F> Drop for Listed<F> {
+    /// Takes the task off the list, whether it has ended or not.
     fn drop(&mut self) {
-        let waker = LOCAL.try_with(|local| local.tasks.borrow_mut().try_remove(self.0));
+        let waker = LOCAL.try_with(|local| local.tasks.borrow_mut().try_remove(self.key));
         drop(waker); // after the list is let go
     }
 }
@@ -272,12 +288,8 @@ pub(super) fn spawn(queue: Queue, future: impl Future<Output = ()> + 'static) {
     LOCAL.with(|local| {
         let remote = local.remote.borrow().clone().expect("spawn is called on a core");
         let key = local.tasks.borrow().vacant_key();
-        let listed = Listed(key);
-        let tracked = async move {
-            let _listed = listed;
-            future.await;
-        };
-        let (task, handle) = async_task::spawn_local(tracked, move |task| schedule(&remote, queue, task));
+        let listed = Listed { key, future };
+        let (task, handle) = async_task::spawn_local(listed, move |task| schedule(&remote, queue, task));
         let place = local.tasks.borrow_mut().insert(task.waker());
         assert_eq!(place, key, "nothing was listed in between");
         handle.detach();
