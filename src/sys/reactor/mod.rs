@@ -254,7 +254,7 @@ impl Drop for Core {
     }
 }
 
-/// A future of the list of tasks. Written out, because an `async` block that awaits what it has captured keeps
+/// A future of the list of tasks. Written out, since an `async` block that awaits what it has captured keeps
 /// room for it twice.
 struct Listed<F> {
     key: usize,
