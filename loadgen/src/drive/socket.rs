@@ -48,7 +48,7 @@ impl Socket {
     ) -> io::Result<Socket> {
         let mut stream = TcpStream::connect(target)?;
         let options = socket2::SockRef::from(&stream);
-        options.set_nodelay(true)?;
+        options.set_tcp_nodelay(true)?;
         if let Some(bytes) = receive_bytes {
             options.set_recv_buffer_size(bytes)?;
         }
