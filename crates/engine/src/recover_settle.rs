@@ -200,8 +200,10 @@ impl Settling<'_> {
         match useless.why {
             UselessWhy::Unreadable => return Ok(()),
             UselessWhy::Unidentified if self.trust == Trust::Nothing && useless.len > 0 => {
-                // While the journal reaches back to the first change, nothing can be missing.
-                if !self.journal.goes_on_after(self.id, LogIndex::ZERO) {
+                // While the journal reaches back to the segments, and they to the first change, nothing can
+                // be missing.
+                let is_missing_nothing = self.settled.gaps.is_empty();
+                if !(is_missing_nothing && self.journal.goes_on_after(self.id, self.upto)) {
                     return Err(self.unknown(ordinal));
                 }
             }

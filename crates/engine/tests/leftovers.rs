@@ -76,19 +76,26 @@ fn is_told(rig: &Rig, text: &str) -> bool {
 fn with_unfinished_checkpoint() -> (Rig, FileId) {
     let mut rig = Rig::new();
     rig.fill("s", 10);
+    let file = begin_checkpoint(&mut rig);
+    (rig, file)
+}
+
+/// Begins a checkpoint and stops the world when its segment is written, before a manifest names it.
+fn begin_checkpoint(rig: &mut Rig) -> FileId {
+    let before = segments(rig);
     rig.is_holding = true;
     let mut out = Vec::new();
     rig.engine.handle_stop(rig.now, &mut out);
     rig.execute(out);
-    let written =
-        |rig: &Rig| segments(rig).first().is_some_and(|file| rig.disk.files[file].len() > 2 * BLOCK);
-    while !written(&rig) {
+    loop {
+        let new = segments(rig).into_iter().find(|file| !before.contains(file));
+        if let Some(file) = new.filter(|file| rig.disk.files[file].len() > 2 * BLOCK) {
+            return file;
+        }
         if !rig.complete_one() {
             rig.turn();
         }
     }
-    let file = segments(&rig)[0];
-    (rig, file)
 }
 
 #[test]
@@ -182,6 +189,23 @@ fn a_checkpoint_that_was_cut_short_costs_nothing_while_the_journal_holds_its_eve
         let mut rig = rig.restart().crash();
         assert_eq!(seqs(&mut rig).len(), 11, "{what}");
     }
+}
+
+#[test]
+fn a_second_checkpoint_that_was_cut_short_costs_nothing_although_the_first_has_no_manifest() {
+    let (rig, first) = with_unfinished_checkpoint();
+    // The first segment is used without a manifest, and the journal before it is given up.
+    let mut rig = rig.crash();
+    rig.fill("other", 3);
+    assert_ne!(home("other"), home("s"));
+    let mut rig = rig.restart();
+    rig.fill("s", 5);
+    let second = begin_checkpoint(&mut rig);
+    content(&mut rig, second).fill(7);
+    let mut rig = rig.crash();
+    assert_eq!(seqs(&mut rig), (1..=15).collect::<Vec<_>>(), "{:?}", rig.notices);
+    assert!(rig.disk.files.contains_key(&first) && !rig.disk.files.contains_key(&second));
+    assert_eq!(rig.append("s", "1").first, SeqNum(16));
 }
 
 #[test]
