@@ -16,6 +16,7 @@ use types::{Epoch, LogIndex, Record, SeqNum, StreamKey, Term};
 /// A checkpoint under way.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
+    /// Partitions that were dirty when it began; the first one is under way.
     partitions_left: VecDeque<usize>,
     /// Groups before this one are covered when the checkpoint ends.
     replay_from: u64,
@@ -222,6 +223,9 @@ impl Engine {
         entry.checkpointed = source.upto;
         entry.drop_room();
         self.choose_merge();
+        // What was written since then is the next checkpoint's: this one must end under any load.
+        let done = self.checkpoint.as_mut().and_then(|checkpoint| checkpoint.partitions_left.pop_front());
+        assert_eq!(done, Some(partition), "partitions are checkpointed in turn");
         for frozen in source.streams {
             let FrozenStream { slot, state, wrote, .. } = frozen;
             if self.same_incarnation(slot, &state.key, state.epoch).is_some() {

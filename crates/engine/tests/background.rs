@@ -48,6 +48,17 @@ fn what_waits_for_room_in_the_journal_is_written_when_a_checkpoint_has_made_it()
 }
 
 #[test]
+fn a_checkpoint_ends_although_its_stream_is_written_all_the_while() {
+    let mut rig = Rig::new();
+    for turn in 0..1_000 {
+        let to = ask_to_append(&mut rig, "s", "1");
+        rig.turn();
+        assert!(rig.has_reply(to), "turn {turn} found the journal full: {:?}", rig.engine.stats());
+    }
+    assert!(rig.engine.stats().checkpoints > 10, "{:?}", rig.engine.stats());
+}
+
+#[test]
 fn a_marker_that_finds_no_room_is_written_later() {
     let limits = Limits { journal_files_max: 2, ..small_limits() };
     let mut rig = Rig::with_limits(limits);
