@@ -141,7 +141,7 @@ impl Engine {
         self.catalog[slot].last_index = index;
         self.memory_bytes -= freed;
         self.mark_dirty(slot);
-        self.tell(slot, epoch, |_| Told::Deleted, out);
+        self.tell(slot, epoch, Told::Deleted, out);
     }
 
     /// Delivers what the group brought to a stream, if it is not delivered yet.
@@ -164,20 +164,24 @@ impl Engine {
         let Some(begin) = records.first().map(Record::seq) else { return };
         let epoch = stream.epoch;
         if begin != expected {
-            self.tell(slot, epoch, |_| Told::Skipped { from: expected, next: begin }, out);
+            self.tell(slot, epoch, Told::Skipped { from: expected, next: begin }, out);
         }
-        self.tell(slot, epoch, |_| Told::Records(records.clone()), out);
+        self.tell(slot, epoch, Told::Records(records), out);
     }
 
-    /// Tells every watcher of a stream.
-    fn tell(&self, slot: StreamSlot, epoch: Epoch, what: impl Fn(()) -> Told, out: &mut Vec<Effect>) {
-        let stream = &self.catalog[slot];
-        let direct = stream.active.iter().flat_map(|active| active.watchers.iter().copied());
-        let by_pattern = self.watches.matching(&stream.key);
-        for (core, route) in direct.chain(by_pattern) {
-            let stream = stream.key.clone();
-            out.push(Effect::Deliver(Delivery { core, route, stream, epoch, change: what(()) }));
+    /// Tells every watcher of a stream; the last one gets `change` itself.
+    fn tell(&self, slot: StreamSlot, epoch: Epoch, change: Told, out: &mut Vec<Effect>) {
+        let key = &self.catalog[slot].key;
+        let direct = self.catalog[slot].active.iter().flat_map(|active| active.watchers.iter().copied());
+        let mut watchers = direct.chain(self.watches.matching(key));
+        let Some(mut watcher) = watchers.next() else { return };
+        let mut tell = |(core, route), change| {
+            out.push(Effect::Deliver(Delivery { core, route, stream: key.clone(), epoch, change }));
+        };
+        for next in watchers {
+            tell(std::mem::replace(&mut watcher, next), change.clone());
         }
+        tell(watcher, change);
     }
 
     /// One change that is not an event was applied.
