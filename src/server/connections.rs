@@ -5,7 +5,7 @@
 
 use super::face::Face;
 use crate::shard::CoreLink;
-use crate::sys::executor::{Either, Queue, race, sleep, spawn, timeout};
+use crate::sys::executor::{Either, Queue, race, sleep, spawn, timeout, yield_if_needed};
 use crate::sys::net::Listener;
 use crate::sys::notify::Notify;
 use std::cell::Cell;
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use types::Limits;
 
-/// How long accepting pauses when the system is out of descriptors or memory.
+/// How long accepting pauses when the system refuses, usually for want of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
@@ -111,6 +111,8 @@ impl Connections {
         admission: Arc<Admission>,
     ) {
         loop {
+            // However many wait to be accepted, commits and timers have their turn.
+            yield_if_needed().await;
             let accepted = match race(link.draining(), listener.accept()).await {
                 Either::First(()) => return,
                 Either::Second(accepted) => accepted,
@@ -125,12 +127,12 @@ impl Connections {
                         drop((ticket, open));
                     });
                 }
-                Err(error) if is_exhaustion(&error) => {
+                // The client went away before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
                     eprintln!("millrace: core {}: no connection can be accepted: {error}", link.core());
                     sleep(PAUSE).await;
                 }
-                // The client went away before it was accepted.
-                Err(_) => {}
             }
         }
     }
@@ -145,10 +147,6 @@ impl Connections {
         timeout(limit, all_ended).await;
         self.open.get()
     }
-}
-
-fn is_exhaustion(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 #[cfg(test)]

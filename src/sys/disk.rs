@@ -1,7 +1,7 @@
 //! Executes the engine's disk operations on a directory, with direct I/O.
 //!
-//! One [`Disk`] per core, used by the shard's driver, which spawns one task per operation and always awaits
-//! it to the end: a buffer that the kernel writes into must not be dropped. Names come from [`FileId`] only.
+//! One [`Disk`] per core, used by the shard's driver, which spawns one task per operation and awaits it to
+//! the end, since its outcome matters. Names come from [`FileId`] only.
 //! A write reports the real count and a read ends early only at the end of the file; nothing is retried.
 //! Directory work runs on the offload pool, and a directory's sync is a real fsync of its descriptor.
 
@@ -51,7 +51,7 @@ impl Disk {
         Rc::new(Disk { root, offload, blocks, open_files_max, open, clock })
     }
 
-    /// Executes one operation. The future must be awaited to its end.
+    /// Executes one operation. Dropping the future loses the outcome, not the work.
     ///
     /// # Errors
     /// As the system reports it; nothing is retried.

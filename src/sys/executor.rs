@@ -100,7 +100,7 @@ pub async fn yield_if_needed() {
     }
 }
 
-/// Lets every other task that is ready run once.
+/// Lets every other task of the same queue that is ready run once.
 pub async fn yield_now() {
     futures_lite::future::yield_now().await;
 }
@@ -110,8 +110,8 @@ pub async fn sleep(duration: Duration) {
     Sleep::new(duration).await;
 }
 
-/// The future's result, or `None` when it takes longer than `limit`; the future is then dropped, so it must
-/// be one that may be dropped (never a disk operation).
+/// The future's result, or `None` when it takes longer than `limit`; the future is then dropped, and what it
+/// would have said is lost.
 pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
     let late = async {
         sleep(limit).await;
@@ -129,7 +129,7 @@ pub enum Either<A, B> {
     Second(B),
 }
 
-/// Waits for the first of two futures to end and drops the other, which must be one that may be dropped.
+/// Waits for the first of two futures to end and drops the other.
 pub async fn race<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> Either<A, B> {
     futures_lite::future::or(async { Either::First(a.await) }, async { Either::Second(b.await) }).await
 }

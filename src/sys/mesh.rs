@@ -2,7 +2,7 @@
 //!
 //! `send` queues and never waits; one flusher per pair of cores carries everything that has gathered since
 //! its last turn as one batch, so a busy pair pays for one wake-up per batch. When a receiver is behind, its
-//! batches are full and queues grow up to the bound, at which [`Mesh::room`] holds the producer. A receiver
+//! lane is full and queues grow up to the bound, at which [`Mesh::room`] holds the producer. A receiver
 //! never waits for anything but messages, so a core that waits for room always gets it.
 //! Order from one core to one other is kept.
 
@@ -25,7 +25,7 @@ pub struct MeshPort<M: Send + 'static> {
 }
 
 /// The ports of `core_count` cores, all connected with each other. `messages_max` bounds what waits for
-/// one other core in its queue, and again in its channel.
+/// one other core in its queue, in the batch that is being carried, and in the lane.
 pub fn ports<M: Send + 'static>(core_count: u16, messages_max: usize) -> Vec<MeshPort<M>> {
     let new_port = |core| MeshPort {
         core: CoreId(core),

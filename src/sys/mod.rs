@@ -2,8 +2,8 @@
 //!
 //! The only module that names the ring or contains `unsafe`; another backend with the same public names can
 //! stand in its place. Everything here is mechanism: nothing decides what is stored, sent or answered.
-//! Futures of disk operations are always awaited to the end by tasks of their own; cancellation elsewhere
-//! is by dropping a future that owns no kernel buffer.
+//! Dropping a future is always safe: what the kernel still works with is kept until it is done. The outcome
+//! of a disk operation would be lost with it, so those are awaited to the end by tasks of their own.
 
 pub mod clock;
 pub mod disk;

@@ -15,12 +15,15 @@ use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections that wait in the kernel to be accepted, per core.
 const BACKLOG: i32 = 1024;
 /// Bytes that one read can bring: large enough for a batch of pipelined requests, small enough for L2.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
+/// How long a port in use is looked at again, and how often.
+const PORT_WAIT_MAX: Duration = Duration::from_secs(2);
+const PORT_WAIT: Duration = Duration::from_millis(20);
 /// Parts that one gathered send takes; the kernel's own bound is 1,024.
 const GATHER_PARTS_MAX: usize = 64;
 
@@ -40,13 +43,12 @@ impl Bound {
     /// Takes `addr` once per core. Port 0 lets the system choose one, the same for all.
     ///
     /// # Errors
-    /// The system's error; `AddrInUse` also when another process shares its ports (SO_REUSEPORT), because
-    /// it would silently get a part of our connections.
+    /// The system's error; `AddrInUse`, after two seconds, also when another process shares its ports
+    /// (SO_REUSEPORT), because it would silently get a part of our connections.
     pub fn bind_all(addr: SocketAddr, core_count: usize) -> io::Result<Vec<Bound>> {
         let mut addr = addr;
         if addr.port() != 0 {
-            // Without SO_REUSEPORT this fails if anybody listens, one of our own kind too.
-            open(addr, false)?.listen(1)?;
+            wait_until_free(addr)?;
         }
         let mut bound = Vec::with_capacity(core_count);
         for _ in 0..core_count {
@@ -69,6 +71,21 @@ impl Bound {
     pub fn listen(self) -> io::Result<Listener> {
         self.socket.listen(BACKLOG)?;
         Ok(Listener { source: Source::new(self.socket) })
+    }
+}
+
+/// Checks that nobody listens on `addr`. The kernel takes down the rings of a process that was killed after
+/// the process is gone, and until then they hold its sockets: a port in use is looked at again for a while.
+fn wait_until_free(addr: SocketAddr) -> io::Result<()> {
+    let begin = Instant::now();
+    loop {
+        // Without SO_REUSEPORT this fails if anybody listens, one of our own kind too.
+        match open(addr, false).and_then(|socket| socket.listen(1)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && begin.elapsed() < PORT_WAIT_MAX => {
+                std::thread::sleep(PORT_WAIT);
+            }
+            outcome => return outcome,
+        }
     }
 }
 
@@ -123,15 +140,7 @@ impl Stream {
             if error.raw_os_error() != Some(libc::EINPROGRESS) {
                 return Err(error);
             }
-            let mut is_waiting = false;
-            poll_fn(|cx| {
-                if std::mem::replace(&mut is_waiting, true) {
-                    return Poll::Ready(());
-                }
-                source.wait_for_room(cx);
-                Poll::Pending
-            })
-            .await;
+            poll_fn(|cx| source.poll_room(cx)).await;
             if let Some(error) = SockRef::from(source.descriptor()).take_error()? {
                 return Err(error);
             }

@@ -4,6 +4,7 @@
 //! finding says what is wrong and the command that mends it; the texts are tested and are part of the
 //! interface. Nothing is changed but this process's own soft limits.
 
+use super::reactor;
 use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io;
@@ -42,11 +43,12 @@ pub struct Needs {
     pub connections_max: usize,
 }
 
-/// Lockable bytes that the rings of a core may be counted for.
-const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+/// Lockable bytes that the ring of a core is counted for, rounded up. Kernels from 5.12 to 6.13 count none,
+/// others those of all processes of a user together.
+const MEMLOCK_BYTES_PER_CORE: u64 = 128 * 1024;
 /// Oldest kernel that has every io_uring operation that is used.
 const KERNEL_MIN: (u32, u32) = (5, 13);
-/// Descriptors of one core beside its connections: rings, eventfds, journal and segment files.
+/// Descriptors of one core beside its connections: ring, eventfd, journal and segment files.
 const DESCRIPTORS_PER_CORE: u64 = 320;
 /// Descriptors of the process beside its cores.
 const DESCRIPTORS_BASE: u64 = 64;
@@ -68,8 +70,11 @@ pub fn check(needs: &Needs) -> Vec<Finding> {
     let cores = needs.cores.len() as u64;
     let mut findings = Vec::new();
     findings.extend(check_kernel(&kernel_release()));
-    findings.extend(check_memlock(limit(libc::RLIMIT_MEMLOCK)));
-    findings.extend(check_io_uring(probe_io_uring(), io_uring_disabled()));
+    let probed = probe_io_uring(needs.cores.len());
+    findings.extend(match probed {
+        Err(libc::ENOMEM) => check_memlock(limit(libc::RLIMIT_MEMLOCK), cores),
+        probed => check_io_uring(probed, io_uring_disabled()),
+    });
     findings.extend(check_descriptors(limit(libc::RLIMIT_NOFILE), cores, needs.connections_max as u64));
     findings.extend(check_cores(&needs.cores, &allowed_cpus()));
     findings.extend(check_data_dir(&needs.data_dir));
@@ -137,17 +142,17 @@ fn check_kernel(release: &str) -> Option<Finding> {
     )
 }
 
-fn check_memlock(found: Limit) -> Option<Finding> {
-    if found.soft >= MEMLOCK_BYTES_MIN {
-        return None;
-    }
+/// What to say when the rings found too little memory.
+fn check_memlock(found: Limit, cores: u64) -> Option<Finding> {
+    let wanted = cores * MEMLOCK_BYTES_PER_CORE;
     let what = format!(
-        "{} KiB of memory may be locked (RLIMIT_MEMLOCK), at least {} KiB are needed",
+        "there is no memory for the io_uring rings of {cores} cores: {} KiB may be locked (RLIMIT_MEMLOCK, for \
+         all processes of the user together), {} KiB are needed",
         found.soft / 1024,
-        MEMLOCK_BYTES_MIN / 1024
+        wanted / 1024
     );
-    let mend = if found.hard >= MEMLOCK_BYTES_MIN {
-        "run `ulimit -l 512` in this shell".to_owned()
+    let mend = if found.soft < wanted && found.hard >= wanted {
+        format!("run `ulimit -l {}` in this shell", wanted / 1024)
     } else {
         "run `sudo prlimit --pid $$ --memlock=8388608:8388608` in this shell, or set LimitMEMLOCK=8M in the \
          systemd unit, or start the container with `--ulimit memlock=8388608:8388608`"
@@ -315,22 +320,9 @@ fn io_uring_disabled() -> Option<u32> {
     std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?.trim().parse().ok()
 }
 
-/// Sets up the smallest ring; gives the error number when that is refused.
-fn probe_io_uring() -> Result<(), i32> {
-    /// Size of the kernel's `struct io_uring_params`.
-    const PARAMS_BYTES: usize = 120;
-    let mut params = [0_u64; PARAMS_BYTES / 8];
-    // SAFETY: the pointer is to zeroed, aligned memory of the struct's size; the descriptor that comes back
-    // is ours and is closed at once.
-    #[allow(unsafe_code)]
-    unsafe {
-        let descriptor = libc::syscall(libc::SYS_io_uring_setup, 1, params.as_mut_ptr());
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error().raw_os_error().unwrap_or(0));
-        }
-        libc::close(descriptor as i32);
-    }
-    Ok(())
+/// Sets up the rings of so many cores and uses them; gives the error number when that is refused.
+fn probe_io_uring(cores: usize) -> Result<(), i32> {
+    reactor::probe_rings(cores).map_err(|error| error.raw_os_error().unwrap_or(0))
 }
 
 #[cfg(test)]

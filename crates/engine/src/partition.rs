@@ -83,7 +83,7 @@ impl Partition {
     /// block's; but only a few, since the block lives as long as any record in it.
     pub(crate) fn take_room(&mut self, append_bytes: usize) -> BytesMut {
         let room = std::mem::take(&mut self.room);
-        let wanted = append_bytes.max(self.batch_bytes);
+        let wanted = append_bytes.max(self.batch_bytes.min(ROOM_BYTES));
         if room.capacity() >= wanted {
             return room;
         }

@@ -63,7 +63,12 @@ async fn serve_requests(core: Rc<Core>, stream: Stream, input: BytesMut) -> Opti
 /// Lets the registered task serve the connection; gives it back if it goes on afterwards.
 async fn hand_over(handoff: Box<Handoff>) -> Option<(Stream, BytesMut)> {
     let (serve, keeps_alive) = (handoff.core.listen(), handoff.head.keep_alive());
-    match serve(*handoff).await {
+    // The box is gone before the wait, which may last for days.
+    let serving = {
+        let handoff = handoff;
+        serve(*handoff)
+    };
+    match serving.await {
         Ending::GoOn { stream, leftover } if keeps_alive => Some((stream, leftover)),
         Ending::GoOn { .. } | Ending::Close => None,
     }

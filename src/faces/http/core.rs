@@ -139,10 +139,11 @@ impl Core {
     /// Gives a buffer back; what is in it is forgotten.
     pub fn give_buffer(&self, mut buffer: BytesMut) {
         buffer.clear();
-        // What requests have taken off its front comes back, unless one of them is still looked at.
-        let is_whole = buffer.try_reclaim(POOLED_BYTES_MIN);
+        // What requests have taken off its front comes back, unless one of them is still looked at. Asking
+        // for more than is kept tells whether a large one lies behind.
+        let is_large = buffer.try_reclaim(POOLED_BYTES_MAX + 1);
+        let fits = !is_large && buffer.try_reclaim(POOLED_BYTES_MIN);
         let mut buffers = self.buffers.borrow_mut();
-        let fits = is_whole && buffer.capacity() <= POOLED_BYTES_MAX;
         if fits && buffers.len() < POOLED_BUFFERS_MAX {
             buffers.push(buffer);
         }

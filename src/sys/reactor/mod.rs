@@ -15,6 +15,7 @@ mod timers;
 use async_task::Runnable;
 pub(super) use remote::Remote;
 use ring::Ring;
+pub(super) use ring::probe as probe_rings;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -138,12 +139,12 @@ impl Core {
                 }
             });
             wakers.drain(..).for_each(Waker::wake);
-            run_turn(now, &mut background_from);
+            run_turn(&mut background_from);
             if is_over() {
                 return;
             }
             if has_tasks() {
-                with_ring(|ring| (ring.has_entries() || ring.has_completions()).then(|| ring.submit()));
+                with_ring(Ring::submit_if_needed);
             } else {
                 self.sleep();
             }
@@ -160,13 +161,13 @@ impl Core {
             with_ring(|ring| ring.wait(deadline));
             self.remote.wake_up();
         } else {
-            with_ring(Ring::submit);
+            with_ring(Ring::submit_if_needed);
         }
     }
 
     /// Looks for work without sleeping, for a while; whether there is some.
     fn spin_until_work(&self) -> bool {
-        with_ring(Ring::submit);
+        with_ring(Ring::submit_if_needed);
         let deadline = LOCAL.with(|local| local.timers.borrow().next());
         let begin = Instant::now();
         loop {
@@ -187,38 +188,40 @@ impl Core {
 }
 
 /// Runs what is ready, each queue for a slice at most.
-fn run_turn(now: Instant, background_from: &mut Instant) {
-    let slice_end = now + SLICE;
-    LOCAL.with(|local| local.slice_end.set(Some(slice_end)));
-    run_queue(Queue::Commit, slice_end, usize::MAX);
+fn run_turn(background_from: &mut Instant) {
+    let mut count = run_queue(Queue::Commit, SLICE, usize::MAX);
     // The disk works while connections are served.
-    with_ring(|ring| ring.has_entries().then(|| ring.submit()));
+    with_ring(Ring::submit_if_needed);
     // Tasks that wake each other wait for the next turn, so that the kernel is asked now and then.
-    run_queue(Queue::Net, slice_end, ready(Queue::Net));
-    run_queue(Queue::Commit, slice_end + SLICE, usize::MAX);
-    if ready(Queue::Background) > 0 {
+    count += run_queue(Queue::Net, SLICE, ready(Queue::Net));
+    count += run_queue(Queue::Commit, SLICE, usize::MAX);
+    let background = ready(Queue::Background);
+    if background > 0 {
         let begin = Instant::now();
-        let is_busy = ready(Queue::Commit) + ready(Queue::Net) > 0;
-        if !is_busy || begin >= *background_from {
-            let slice_end = begin + BACKGROUND_SLICE;
-            LOCAL.with(|local| local.slice_end.set(Some(slice_end)));
-            run_queue(Queue::Background, slice_end, ready(Queue::Background));
+        if count == 0 || begin >= *background_from {
+            run_queue(Queue::Background, BACKGROUND_SLICE, background);
             let end = Instant::now();
             *background_from = end + (end - begin) * BACKGROUND_PAUSE;
         }
     }
 }
 
-/// Runs tasks of one queue until none is ready, `count_max` have run or the time is over.
-fn run_queue(queue: Queue, until: Instant, count_max: usize) {
-    for count in 1..=count_max {
+/// Runs tasks of one queue until none is ready, `count_max` have run or the slice is over; how many have run.
+fn run_queue(queue: Queue, slice: Duration, count_max: usize) -> usize {
+    if ready(queue) == 0 {
+        return 0;
+    }
+    let slice_end = Instant::now() + slice;
+    LOCAL.with(|local| local.slice_end.set(Some(slice_end)));
+    for count in 0..count_max {
         let task = LOCAL.with(|local| local.queues[queue as usize].borrow_mut().pop_front());
-        let Some(task) = task else { return };
+        let Some(task) = task else { return count };
         task.run();
-        if count.is_multiple_of(CLOCK_EVERY) && Instant::now() >= until {
-            return;
+        if (count + 1).is_multiple_of(CLOCK_EVERY) && Instant::now() >= slice_end {
+            return count + 1;
         }
     }
+    count_max
 }
 
 fn ready(queue: Queue) -> usize {

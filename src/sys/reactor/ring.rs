@@ -13,6 +13,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 use slab::Slab;
 use std::fs::File;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub(super) struct Ring {
     uring: IoUring,
     slots: Slab<Slot>,
     remote: Arc<Remote>,
+    is_leaving: bool,
+    is_deferred: bool,
 }
 
 impl Ring {
@@ -65,9 +68,17 @@ impl Ring {
     /// The system refuses one.
     pub(super) fn new(remote: Arc<Remote>) -> io::Result<Ring> {
         let uring = build(SUBMISSIONS)?;
-        let mut ring = Ring { uring, slots: Slab::new(), remote };
+        let is_deferred = uring.params().is_setup_single_issuer();
+        let mut ring = Ring { uring, slots: Slab::new(), remote, is_leaving: false, is_deferred };
         ring.watch_nudge();
         Ok(ring)
+    }
+
+    /// Whether a watch reports everything that has happened since its last report. Kernels before 6.1, which
+    /// lack DEFER_TASKRUN too, may report the first of several events alone: bytes, and not the end behind
+    /// them.
+    pub(super) fn reports_everything(&self) -> bool {
+        self.is_deferred
     }
 
     fn watch_nudge(&mut self) {
@@ -135,8 +146,9 @@ impl Ring {
 
     fn push(&mut self, entry: squeue::Entry) {
         loop {
-            // SAFETY: what an entry points to lives in its slot until its last completion, and a descriptor
-            // that was closed meanwhile is an error of that entry alone.
+            // SAFETY: what an entry points to lives in its slot until its last completion. A descriptor that
+            // is closed, and its number used again, before the entry is submitted has its cancellation
+            // queued behind the entry.
             #[allow(unsafe_code)]
             let pushed = unsafe { self.uring.submission().push(&entry) };
             if pushed.is_ok() {
@@ -174,7 +186,7 @@ impl Ring {
     /// Hands out all completions that are there. Tasks to be woken are put into `woken`.
     pub(super) fn complete(&mut self, woken: &mut Vec<Waker>) {
         let mut is_nudge_gone = false;
-        let Ring { uring, slots, remote } = self;
+        let Ring { uring, slots, remote, .. } = self;
         for completion in uring.completion() {
             let (result, is_last) = (completion.result(), !cqueue::more(completion.flags()));
             if completion.user_data() == IGNORED {
@@ -201,26 +213,54 @@ impl Ring {
                 drop(slots.remove(key));
             }
         }
-        if is_nudge_gone {
+        if is_nudge_gone && !self.is_leaving {
             self.watch_nudge();
         }
     }
 
-    /// Ends everything that is under way and waits until the kernel has let go of it. When it does not, its
-    /// memory is given up instead of freed.
-    pub(super) fn leave(mut self) {
+    /// Ends everything that is under way and waits until the kernel has let go of it: of memory, and of
+    /// sockets, whose ports would otherwise be taken for a while longer. Memory that it does not let go of is
+    /// given up instead of freed.
+    pub(super) fn leave(self) {
+        // Whatever goes wrong in here, what the kernel uses is not freed.
+        let mut ring = ManuallyDrop::new(self);
+        ring.is_leaving = true;
         let begin = Instant::now();
-        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.cancel(key));
-        let mut wakers = Vec::new();
-        while self.slots.iter().any(|(_, slot)| matches!(slot, Slot::Op { .. })) {
-            self.wait(Some(Instant::now() + Duration::from_millis(10)));
-            self.complete(&mut wakers);
+        let keys: Vec<usize> = ring.slots.iter().map(|(key, _)| key).collect();
+        keys.into_iter().for_each(|key| ring.cancel(key));
+        let mut woken = Vec::new();
+        while !ring.slots.is_empty() {
+            ring.wait(Some(Instant::now() + Duration::from_millis(10)));
+            ring.complete(&mut woken);
             if begin.elapsed() > LEAVE_MAX {
-                return std::mem::forget(self);
+                return;
             }
         }
+        drop(ManuallyDrop::into_inner(ring));
     }
+
+    /// Submits what is queued, if anything is, and lets the kernel complete what it can; does not wait.
+    pub(super) fn submit_if_needed(&mut self) {
+        if self.has_entries() || self.has_completions() {
+            self.submit();
+        }
+    }
+}
+
+/// Sets up as many rings as there are cores, uses each, and gives them up.
+///
+/// # Errors
+/// What the system has against it.
+pub(in crate::sys) fn probe(core_count: usize) -> io::Result<()> {
+    let mut rings = (0..core_count).map(|_| build(SUBMISSIONS)).collect::<io::Result<Vec<IoUring>>>()?;
+    for ring in &mut rings {
+        let nop = opcode::Nop::new().build();
+        // SAFETY: the entry points to nothing.
+        #[allow(unsafe_code)]
+        unsafe { ring.submission().push(&nop) }.expect("a new ring has room");
+        ring.submit_and_wait(1)?;
+    }
+    Ok(())
 }
 
 /// The best ring that the kernel offers: completions are delivered when the thread asks for them, not by an

@@ -2,8 +2,8 @@
 //!
 //! The socket calls themselves are made directly; the ring only says when to try. A watch for bytes is set
 //! once and reports every later arrival (a multishot poll), so waiting costs no entry. What arrives after a
-//! report was made makes another one: after a read that did not fill its room there is nothing more to be
-//! had until then, which spares the call that would say so.
+//! report was made makes another one (from Linux 6.1 on): after a read that did not fill its room there is
+//! nothing more to be had until then, which spares the call that would say so.
 
 use super::ring::Ring;
 use super::with_ring;
@@ -20,6 +20,8 @@ pub(super) struct Readiness {
     is_readable: Cell<bool>,
     /// The other end has closed or the connection has failed: every read says something from now on.
     has_ended: Cell<bool>,
+    /// A watch has reported room.
+    has_room: Cell<bool>,
     reading: Cell<Option<usize>>,
     writing: Cell<Option<usize>>,
     reader: Cell<Option<Waker>>,
@@ -42,6 +44,7 @@ impl Readiness {
 
     /// The report of the watch for room.
     pub(super) fn set_writable(&self) -> Option<Waker> {
+        self.has_room.set(true);
         self.writing.set(None);
         self.writer.take()
     }
@@ -51,13 +54,16 @@ impl Readiness {
 pub(in crate::sys) struct Source {
     descriptor: OwnedFd,
     readiness: Rc<Readiness>,
+    /// Every arrival is reported, so that a read that did not fill its room has taken all.
+    trusts_reports: bool,
 }
 
 impl Source {
     /// The first read is tried at once.
     pub(in crate::sys) fn new(descriptor: impl Into<OwnedFd>) -> Source {
         let readiness = Readiness { is_readable: Cell::new(true), ..Readiness::default() };
-        Source { descriptor: descriptor.into(), readiness: Rc::new(readiness) }
+        let trusts_reports = with_ring(|ring| ring.reports_everything()).unwrap_or(false);
+        Source { descriptor: descriptor.into(), readiness: Rc::new(readiness), trusts_reports }
     }
 
     /// The descriptor.
@@ -75,7 +81,8 @@ impl Source {
         while self.readiness.is_readable.get() {
             match read(&self.descriptor) {
                 Ok((value, took_all)) => {
-                    self.readiness.is_readable.set(!took_all || self.readiness.has_ended.get());
+                    let is_drained = took_all && self.trusts_reports && !self.readiness.has_ended.get();
+                    self.readiness.is_readable.set(!is_drained);
                     return Poll::Ready(Ok(value));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -103,6 +110,17 @@ impl Source {
                 |ring: &mut Ring| ring.watch_writable(self.descriptor.as_raw_fd(), self.readiness.clone());
             self.readiness.writing.set(with_ring(watch));
         }
+    }
+}
+
+impl Source {
+    /// Ready when a watch that this call or an earlier one has set has reported room.
+    pub(in crate::sys) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.readiness.has_room.take() {
+            return Poll::Ready(());
+        }
+        self.wait_for_room(cx);
+        Poll::Pending
     }
 }
 

@@ -255,7 +255,7 @@ fn a_producer_waits_for_a_receiver_that_is_behind() {
 fn a_core_whose_tasks_hold_it_up_for_a_while_goes_on() {
     on_a_core(|| async {
         for _ in 0..20 {
-            // Longer than the preemption timer, so that it fires at every place of the loop.
+            // Longer than any slice.
             std::thread::sleep(Duration::from_millis(3));
             let waited = timeout(Duration::from_secs(20), sleep(Duration::from_millis(1))).await;
             assert_eq!(waited, Some(()));

@@ -38,6 +38,18 @@ fn all_cores_share_one_port_and_strangers_are_refused() {
 }
 
 #[test]
+fn a_port_that_becomes_free_in_a_moment_is_waited_for() {
+    let holder = std::net::TcpListener::bind(LOOPBACK).expect("a free port");
+    let addr = holder.local_addr().expect("it has one");
+    let leaving = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(200));
+        drop(holder);
+    });
+    assert_eq!(Bound::bind_all(addr, 2).map(|bound| bound.len()).ok(), Some(2));
+    leaving.join().expect("it only sleeps");
+}
+
+#[test]
 fn nothing_is_accepted_before_listen() {
     let bound = Bound::bind_all(LOOPBACK.parse().expect("an address"), 1).expect("a free port");
     let error = std::net::TcpStream::connect(bound[0].addr()).expect_err("nobody listens yet");
