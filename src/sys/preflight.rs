@@ -146,8 +146,8 @@ fn check_kernel(release: &str) -> Option<Finding> {
 fn check_memlock(found: Limit, cores: u64) -> Option<Finding> {
     let wanted = cores * MEMLOCK_BYTES_PER_CORE;
     let what = format!(
-        "there is no memory for the io_uring rings of {cores} cores: {} KiB may be locked (RLIMIT_MEMLOCK, for \
-         all processes of the user together), {} KiB are needed",
+        "there is no memory for the io_uring rings of {cores} cores: {} KiB may be locked (RLIMIT_MEMLOCK, \
+         for all processes of the user together), {} KiB are needed",
         found.soft / 1024,
         wanted / 1024
     );
