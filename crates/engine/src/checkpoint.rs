@@ -44,7 +44,7 @@ struct FrozenStream {
 
 impl Engine {
     pub(crate) fn checkpoint_can_step(&self) -> bool {
-        let idle = self.checkpoint_job.as_ref().is_none_or(|job| !job.busy);
+        let idle = self.checkpoint_job.as_ref().is_none_or(|job| self.job_can_step(job));
         (self.checkpoint.is_some() && idle) || self.checkpoint_is_due()
     }
 

@@ -194,15 +194,18 @@ impl Engine {
         }
     }
 
-    /// The shell has handed in all commands that were there: starts the next group commit and takes one
-    /// slice of background work.
+    /// [`Self::handle_commits`] and [`Self::handle_background`] in one, for a shell that has no better time
+    /// for the second.
     pub fn handle_turn(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
-        if self.phase == Phase::Failed {
+        self.handle_commits(now, out);
+        self.handle_background(now, out);
+    }
+
+    /// The shell has handed in all commands that were there: starts the next group commit. Somebody waits for
+    /// what comes out.
+    pub fn handle_commits(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Failed | Phase::Stopped) {
             return;
-        }
-        if self.phase == Phase::Stopped {
-            // A listing that was under way is answered all the same.
-            return self.step_lists(out);
         }
         if self.full_retry_at.is_some_and(|at| at <= now) {
             self.full_retry_at = None;
@@ -213,8 +216,22 @@ impl Engine {
         self.resume_waiting(now, out);
         self.start_commit(out);
         self.write_idle_marker(now, out);
-        self.step_lists(out);
         self.prepare_slot(out);
+        self.step_stop(now, out);
+    }
+
+    /// Takes one slice of what is not urgent: a listing, a checkpoint, a merge. Asked for while
+    /// [`Self::wants_turn`], at a time of the shell's choice; any number of calls of the other kinds may come
+    /// between two slices.
+    pub fn handle_background(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Failed {
+            return;
+        }
+        // A listing that was under way when the engine stopped is answered all the same.
+        self.step_lists(out);
+        if self.phase == Phase::Stopped {
+            return;
+        }
         if self.full_retry_at.is_none() {
             self.step_checkpoint(out);
             self.step_merge(out);

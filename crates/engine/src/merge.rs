@@ -65,7 +65,7 @@ impl MergeSource {
 impl Engine {
     pub(crate) fn merge_can_step(&self) -> bool {
         match &self.merge_job {
-            Some(job) => !job.busy && !self.partitions[job.partition].manifest_busy,
+            Some(job) => self.job_can_step(job),
             None => self.phase == Phase::Serving && self.merge_next.is_some(),
         }
     }

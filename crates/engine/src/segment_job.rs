@@ -205,6 +205,14 @@ impl Engine {
         Step::Again
     }
 
+    /// Whether a job has something to do: it waits for no operation of its own, and not for the other job to
+    /// be done with the partition's manifest.
+    pub(crate) fn job_can_step(&self, job: &SegmentJob) -> bool {
+        let waits_for_manifest =
+            job.stage == Stage::ManifestCreate && self.partitions[job.partition].manifest_busy;
+        !job.busy && !waits_for_manifest
+    }
+
     /// A step's operation is done.
     pub(crate) fn handle_segment(
         &mut self,

@@ -41,10 +41,26 @@ pub struct Server {
     reports: Vec<ShardReport>,
 }
 
+/// What a shard waits for its shell to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Nothing,
+    /// Something has come.
+    Turn,
+    /// Background work is left.
+    Slice,
+}
+
+impl Needs {
+    fn a_turn_if(is_wanted: bool) -> Needs {
+        if is_wanted { Needs::Turn } else { Needs::Nothing }
+    }
+}
+
 struct Shard {
     partitions: Vec<PartitionId>,
     role: Role,
-    needs_turn: bool,
+    needs: Needs,
 }
 
 enum Role {
@@ -92,11 +108,11 @@ impl Server {
             match &mut shard.role {
                 Role::Recovery(recovery) => {
                     recovery.handle_disk(now, op, result, &mut effects);
-                    shard.needs_turn = recovery.wants_turn();
+                    shard.needs = Needs::a_turn_if(recovery.wants_turn());
                 }
                 Role::Engine(engine) => {
                     engine.handle_disk(now, op, result, &mut effects);
-                    shard.needs_turn = true;
+                    shard.needs = Needs::Turn;
                 }
             }
         }
@@ -110,7 +126,7 @@ impl Server {
         let mut effects = Vec::new();
         if let Role::Engine(engine) = &mut self.shards[at].role {
             engine.handle_command(now, command, &mut effects);
-            self.shards[at].needs_turn = true;
+            self.shards[at].needs = Needs::Turn;
         }
         tag(asker_of(at), effects, out);
     }
@@ -122,14 +138,20 @@ impl Server {
     pub fn handle_turn(&mut self, now: Timestamp, shard: usize, out: &mut Asked) -> Result<(), Refusal> {
         let mut effects = Vec::new();
         let turned = &mut self.shards[shard];
-        turned.needs_turn = match &mut turned.role {
-            Role::Recovery(recovery) => {
+        turned.needs = match (&mut turned.role, turned.needs) {
+            (Role::Recovery(recovery), _) => {
                 recovery.handle_turn(now, &mut effects);
-                recovery.wants_turn()
+                Needs::a_turn_if(recovery.wants_turn())
             }
-            Role::Engine(engine) => {
-                engine.handle_turn(now, &mut effects);
-                engine.wants_turn()
+            // As the server does it: what is urgent when something has come, and a slice of the rest some
+            // time later.
+            (Role::Engine(engine), needs) => {
+                let is_due = engine.next_deadline().is_some_and(|deadline| deadline <= now);
+                match needs {
+                    Needs::Slice if !is_due => engine.handle_background(now, &mut effects),
+                    _ => engine.handle_commits(now, &mut effects),
+                }
+                if engine.wants_turn() { Needs::Slice } else { Needs::Nothing }
             }
         };
         tag(asker_of(shard), effects, out);
@@ -147,7 +169,7 @@ impl Server {
             let mut effects = Vec::new();
             if let Role::Engine(engine) = &mut self.shards[at].role {
                 engine.handle_stop(now, &mut effects);
-                self.shards[at].needs_turn = true;
+                self.shards[at].needs = Needs::Turn;
             }
             tag(asker_of(at), effects, out);
         }
@@ -162,7 +184,8 @@ impl Server {
     /// The shards that have something to do without any input.
     pub fn needy(&self, now: Timestamp) -> Vec<usize> {
         let due = |shard: &Shard| shard.deadline().is_some_and(|at| at <= now);
-        let needy = |(at, shard): (usize, &Shard)| (shard.needs_turn || due(shard)).then_some(at);
+        let needy =
+            |(at, shard): (usize, &Shard)| (shard.needs != Needs::Nothing || due(shard)).then_some(at);
         self.shards.iter().enumerate().filter_map(needy).collect()
     }
 
@@ -214,7 +237,7 @@ impl Server {
             recovery.handle_start(&mut effects);
             tag(asker_of(at), effects, out);
             let role = Role::Recovery(Box::new(recovery));
-            self.shards.push(Shard { partitions, role, needs_turn: false });
+            self.shards.push(Shard { partitions, role, needs: Needs::Nothing });
         }
         self.stage = Stage::Recovering;
         Ok(())
@@ -266,7 +289,7 @@ impl Server {
             };
             if let Some(engine) = recovery.take_engine() {
                 shard.role = Role::Engine(Box::new(engine?));
-                shard.needs_turn = true;
+                shard.needs = Needs::Turn;
             }
         }
         if self.shards.iter().all(|shard| matches!(shard.role, Role::Engine(_))) {
