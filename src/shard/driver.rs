@@ -3,7 +3,8 @@
 //! One task per core, in the commit queue. A turn hands the engine all results and commands that have
 //! gathered, lets it start the next group commit, and executes what it asks for; replies and deliveries
 //! leave in the order in which they were emitted. The task waits only for its notification, the engine's
-//! deadline, or room in the mesh; never for the disk.
+//! deadline, or room in the mesh; never for the disk. A second task, in the background queue, takes the
+//! slices of checkpoints, merges and listings, so that no journal write waits behind one.
 
 use super::files::Files;
 use super::link::{CoreLink, Message};
@@ -12,7 +13,7 @@ use crate::sys::executor::{Queue, race, sleep, spawn, yield_if_needed, yield_now
 use crate::sys::notify::Notify;
 use commitlog::ShardMark;
 use engine::{Command, Effect, Engine, Fatal};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use types::{ShardId, Timestamp};
 
 /// The process's exit code after a failed journal operation (EX_IOERR).
 pub const EXIT_DISK_FAILED: i32 = 74;
+/// Commands between two looks at whether others should run.
+const COMMANDS_AT_ONCE: usize = 16;
 /// Shortest wait for a deadline. One that has passed may have to wait for the disk, and a driver that went
 /// round at once would never let the core hear of it.
 const DEADLINE_WAIT_MIN: Duration = Duration::from_millis(1);
@@ -43,36 +46,36 @@ impl StopSwitch {
 
 /// A shard's engine and its surroundings.
 pub(crate) struct Driver {
-    shard: ShardId,
-    link: Rc<CoreLink>,
-    files: Rc<Files>,
-    engine: Engine,
-    /// Reused from turn to turn.
-    effects: Vec<Effect>,
+    shard: Shard,
     commands: VecDeque<Command>,
     stop: StopSwitch,
     stopping: bool,
-    /// Notified when the engine has background work: a task of the background queue then asks for a turn.
-    background: Rc<Notify>,
+}
+
+/// What the driver shares with the task that does the background work: never borrowed across a wait.
+#[derive(Clone)]
+struct Shard(Rc<Parts>);
+
+struct Parts {
+    shard: ShardId,
+    link: Rc<CoreLink>,
+    files: Rc<Files>,
+    engine: RefCell<Engine>,
+    /// Reused from turn to turn.
+    effects: Cell<Vec<Effect>>,
+    /// Notified when the engine has background work.
+    background: Notify,
 }
 
 impl Driver {
     /// A driver for an engine that may serve. `files` notifies the link's mailbox.
     pub(crate) fn new(shard: ShardId, link: Rc<CoreLink>, files: Rc<Files>, engine: Engine) -> Driver {
         let changed = link.mailbox.changed.clone();
-        let background = Rc::new(Notify::new());
-        spawn(Queue::Background, ask_for_turns(background.clone(), changed.clone()));
-        Driver {
-            shard,
-            link,
-            files,
-            engine,
-            effects: Vec::new(),
-            commands: VecDeque::new(),
-            stop: StopSwitch { wanted: Rc::new(Cell::new(false)), changed },
-            stopping: false,
-            background,
-        }
+        let (engine, effects, background) = (RefCell::new(engine), Cell::default(), Notify::new());
+        let shard = Shard(Rc::new(Parts { shard, link, files, engine, effects, background }));
+        spawn(Queue::Background, work_in_background(shard.clone()));
+        let stop = StopSwitch { wanted: Rc::new(Cell::new(false)), changed };
+        Driver { shard, commands: VecDeque::new(), stop, stopping: false }
     }
 
     /// What stops this driver.
@@ -84,55 +87,45 @@ impl Driver {
     pub(crate) async fn run(mut self) -> ShardMark {
         loop {
             self.take_input().await;
-            let now = clock::now();
+            let shard = &self.shard;
             if self.stop.wanted.get() && !self.stopping {
                 self.stopping = true;
-                self.engine.handle_stop(now, &mut self.effects);
+                shard.act(|engine, now, effects| engine.handle_stop(now, effects));
             }
-            self.engine.handle_turn(now, &mut self.effects);
-            self.execute();
-            if self.engine.is_stopped() && self.files.is_idle() {
-                return self.engine.mark();
+            shard.act(|engine, now, effects| engine.handle_commits(now, effects));
+            if shard.0.engine.borrow().is_stopped() && shard.0.files.is_idle() {
+                return shard.0.engine.borrow().mark();
             }
-            self.link.mesh().room().await;
+            shard.0.link.mesh().room().await;
             self.wait().await;
         }
     }
 
     /// Hands the engine what has gathered.
     async fn take_input(&mut self) {
-        let now = clock::now();
-        while let Some((op, result)) = self.files.take() {
-            self.engine.handle_disk(now, op, result, &mut self.effects);
+        let Parts { files, link, .. } = &*self.shard.0;
+        while let Some((op, result)) = files.take() {
+            self.shard.act(|engine, now, effects| engine.handle_disk(now, op, result, effects));
         }
-        std::mem::swap(&mut self.commands, &mut *self.link.mailbox.commands.borrow_mut());
-        while let Some(command) = self.commands.pop_front() {
-            self.engine.handle_command(now, command, &mut self.effects);
+        std::mem::swap(&mut self.commands, &mut *link.mailbox.commands.borrow_mut());
+        while !self.commands.is_empty() {
+            self.shard.act(|engine, now, effects| {
+                for command in self.commands.drain(..self.commands.len().min(COMMANDS_AT_ONCE)) {
+                    engine.handle_command(now, command, effects);
+                }
+            });
             yield_if_needed().await;
         }
     }
 
-    /// Does what the engine asked for, in order.
-    fn execute(&mut self) {
-        for effect in self.effects.drain(..) {
-            match effect {
-                Effect::Disk { op, urgency, work } => self.files.start(op, urgency, work),
-                Effect::Reply { to, reply } => {
-                    self.link.send(to.core, Message::Reply { request: to.request, reply });
-                }
-                Effect::Deliver(delivery) => self.link.send(delivery.core, Message::Delivery(delivery)),
-                Effect::Notice(text) => log_notice(self.shard, &text),
-                Effect::Fatal(fatal) => stop_process(self.shard, &fatal),
-            }
-        }
-    }
-
     async fn wait(&self) {
-        if self.engine.wants_turn() {
-            self.background.notify();
+        let Parts { engine, link, background, .. } = &*self.shard.0;
+        if engine.borrow().wants_turn() {
+            background.notify();
         }
-        let changed = self.link.mailbox.changed.notified();
-        match self.engine.next_deadline() {
+        let changed = link.mailbox.changed.notified();
+        let deadline = engine.borrow().next_deadline();
+        match deadline {
             Some(deadline) => {
                 race(changed, sleep(until(deadline))).await;
             }
@@ -141,18 +134,44 @@ impl Driver {
     }
 }
 
+impl Shard {
+    /// Lets the engine act, and does what it asks for, in order.
+    fn act(&self, act: impl FnOnce(&mut Engine, Timestamp, &mut Vec<Effect>)) {
+        let Parts { shard, link, files, engine, effects: kept, .. } = &*self.0;
+        let mut effects = kept.take();
+        act(&mut engine.borrow_mut(), clock::now(), &mut effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Disk { op, urgency, work } => files.start(op, urgency, work),
+                Effect::Reply { to, reply } => {
+                    link.send(to.core, Message::Reply { request: to.request, reply });
+                }
+                Effect::Deliver(delivery) => link.send(delivery.core, Message::Delivery(delivery)),
+                Effect::Notice(text) => log_notice(*shard, &text),
+                Effect::Fatal(fatal) => stop_process(*shard, &fatal),
+            }
+        }
+        kept.set(effects);
+    }
+}
+
+/// Takes slices of background work while there is some: one each time that the background queue gets time,
+/// so that commits, and the connections that wait for them, go before it.
+async fn work_in_background(shard: Shard) {
+    loop {
+        shard.0.background.notified().await;
+        while shard.0.engine.borrow().wants_turn() {
+            shard.act(|engine, now, effects| engine.handle_background(now, effects));
+            // A driver that waits may have something to do now: room in the journal, a stop that goes on.
+            shard.0.link.mailbox.changed.notify();
+            yield_now().await;
+        }
+    }
+}
+
 fn until(deadline: Timestamp) -> Duration {
     let left = Duration::from_millis(deadline.0.saturating_sub(clock::now().0));
     left.clamp(DEADLINE_WAIT_MIN, DEADLINE_WAIT_MAX)
-}
-
-/// Runs in the background queue: a slice of background work is asked for only when that queue gets time.
-async fn ask_for_turns(wanted: Rc<Notify>, changed: Rc<Notify>) {
-    loop {
-        wanted.notified().await;
-        yield_now().await;
-        changed.notify();
-    }
 }
 
 /// A line for the operator.

@@ -43,8 +43,9 @@ pub enum Queue {
 const SLICE: Duration = Duration::from_millis(1);
 /// A slice of background work on a core that has other work.
 const BACKGROUND_SLICE: Duration = Duration::from_micros(500);
-/// After background work a busy core does other work for so many times as long.
-const BACKGROUND_PAUSE: u32 = 10;
+/// After background work a busy core does other work for so many times as long. What is appended has to be
+/// checkpointed and merged at the rate at which it comes, so this is not a tenth but a third of the time.
+const BACKGROUND_PAUSE: u32 = 2;
 /// Tasks between two looks at the clock.
 const CLOCK_EVERY: usize = 16;
 
