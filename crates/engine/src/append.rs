@@ -59,8 +59,7 @@ impl Engine {
         let pending = self.open.bytes + self.flying.as_ref().map_or(0, |flying| flying.bytes);
         // One group must stay below a journal file whatever comes next.
         let group_full = self.open.bytes + self.limits.append_bytes_max() > self.limits.journal_file_bytes;
-        let memory_full =
-            self.memory_bytes - self.tail_bytes.min(self.memory_bytes) >= self.limits.memory_bytes_max;
+        let memory_full = self.uncheckpointed_bytes() >= self.limits.memory_bytes_max as u64;
         (group_full && !self.open.is_empty()) || pending >= self.limits.pending_bytes_max || memory_full
     }
 

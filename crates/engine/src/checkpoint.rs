@@ -2,7 +2,9 @@
 //!
 //! Begun when the journal is half full, when memory asks, and at a clean stop. At its end the journal files
 //! before it are free. Each partition is frozen when its turn comes: the segment holds exactly the changes
-//! up to that index, whatever is applied meanwhile.
+//! up to that index, whatever is applied meanwhile. A few partitions are written at a time, since most of
+//! their time is spent waiting for the disk. Commits that run ahead of a checkpoint wait for it
+//! ([`Engine::is_ahead_of_checkpoint`]), so that it slows them down a little and never stops them for long.
 
 use crate::command::Effect;
 use crate::machine::{Engine, JobKind, Phase};
@@ -13,13 +15,21 @@ use commitlog::{IdempotencyEntry, SegmentBuilder, SegmentMeta, StreamState};
 use std::collections::VecDeque;
 use types::{Epoch, LogIndex, Record, SeqNum, StreamKey, Term};
 
+/// Partitions whose segments are written at the same time. Each has up to two pieces in memory.
+pub(crate) const LANES: usize = 4;
+
 /// A checkpoint under way.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
-    /// Partitions that were dirty when it began; the first one is under way.
+    /// Partitions that were dirty when it began and whose turn has not come.
     partitions_left: VecDeque<usize>,
     /// Groups before this one are covered when the checkpoint ends.
     replay_from: u64,
+    /// Changes of the partitions that are in segments now.
+    changes_done: u64,
+    /// Bytes of the journal that were in use when it began, and of memory that only the journal backed.
+    journal_at_begin: u64,
+    memory_at_begin: u64,
 }
 
 /// The frozen changes of one partition.
@@ -27,6 +37,9 @@ pub(crate) struct Checkpoint {
 pub(crate) struct MemorySource {
     /// Everything up to here is in the segment.
     pub(crate) upto: LogIndex,
+    /// Changes that are frozen, and those of them that were put into the segment so far, about.
+    changes: u64,
+    fed: u64,
     streams: Vec<FrozenStream>,
     keys: Vec<IdempotencyEntry>,
     at: usize,
@@ -44,13 +57,55 @@ struct FrozenStream {
 
 impl Engine {
     pub(crate) fn checkpoint_can_step(&self) -> bool {
-        let idle = self.checkpoint_job.as_ref().is_none_or(|job| self.job_can_step(job));
-        (self.checkpoint.is_some() && idle) || self.checkpoint_is_due()
+        let Some(checkpoint) = &self.checkpoint else { return self.checkpoint_is_due() };
+        let jobs = || self.checkpoint_jobs.iter();
+        let lanes_free = jobs().filter(|job| job.is_none()).count();
+        let partition_can_begin = lanes_free > 0 && !checkpoint.partitions_left.is_empty();
+        let can_end = lanes_free == LANES && checkpoint.partitions_left.is_empty();
+        partition_can_begin || can_end || jobs().flatten().any(|job| self.job_can_step(job))
+    }
+
+    /// Whether more of the journal, or of memory, was used since the checkpoint began than the checkpoint has
+    /// got on: at this rate there would be no room before it ends. An eighth is free.
+    pub(crate) fn is_ahead_of_checkpoint(&self) -> bool {
+        let Some(checkpoint) = &self.checkpoint else { return false };
+        if self.full_retry_at.is_some() {
+            return false; // it stands still, and what waits for room is answered elsewhere
+        }
+        let uses = [
+            (self.journal.bytes_in_use(), checkpoint.journal_at_begin, self.journal.bytes_max()),
+            (self.uncheckpointed_bytes(), checkpoint.memory_at_begin, self.limits.memory_bytes_max as u64),
+        ];
+        // The last eighth is for the checkpoint's end.
+        let used = |(now, begin, max): (u64, u64, u64)| {
+            now.saturating_sub(begin) as f64 / (max / 8 * 7).saturating_sub(begin).max(1) as f64
+        };
+        let used = uses.into_iter().map(used).fold(0.0, f64::max);
+        used > 0.125 && used > self.checkpoint_progress(checkpoint) + 0.125
+    }
+
+    /// How much of the changes is in segments, from 0 to 1.
+    fn checkpoint_progress(&self, checkpoint: &Checkpoint) -> f64 {
+        let changes_of = |&at: &usize| self.partitions[at].changes_not_in_segments();
+        let waiting: u64 = checkpoint.partitions_left.iter().map(changes_of).sum();
+        let (mut done, mut all) = (checkpoint.changes_done, checkpoint.changes_done + waiting);
+        for job in self.checkpoint_jobs.iter().flatten() {
+            if let Source::Memory(source) = &job.source {
+                done += source.fed.min(source.changes);
+                all += source.changes;
+            }
+        }
+        done as f64 / all.max(1) as f64
+    }
+
+    /// Bytes of memory that no segment backs.
+    pub(crate) fn uncheckpointed_bytes(&self) -> u64 {
+        self.memory_bytes.saturating_sub(self.tail_bytes) as u64
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        let uncheckpointed = self.memory_bytes.saturating_sub(self.tail_bytes);
-        let due = self.journal.is_half_full() || uncheckpointed * 2 >= self.limits.memory_bytes_max;
+        let memory_is_half_full = self.uncheckpointed_bytes() * 2 >= self.limits.memory_bytes_max as u64;
+        let due = self.journal.is_half_full() || memory_is_half_full;
         self.phase == Phase::Serving && self.checkpoint.is_none() && due && self.has_covered_groups()
     }
 
@@ -67,8 +122,13 @@ impl Engine {
         assert!(self.checkpoint.is_none());
         let dirty = self.partitions.iter().enumerate().filter(|(_, partition)| !partition.dirty.is_empty());
         let partitions_left = dirty.map(|(at, _)| at).collect();
-        let replay_from = self.journal.durable + 1;
-        self.checkpoint = Some(Checkpoint { partitions_left, replay_from });
+        self.checkpoint = Some(Checkpoint {
+            partitions_left,
+            replay_from: self.journal.durable + 1,
+            changes_done: 0,
+            journal_at_begin: self.journal.bytes_in_use(),
+            memory_at_begin: self.uncheckpointed_bytes(),
+        });
         self.step_checkpoint(out);
     }
 
@@ -82,26 +142,29 @@ impl Engine {
         if self.checkpoint_is_due() {
             return self.begin_checkpoint(out);
         }
-        if self.checkpoint.is_none() {
+        let Some(checkpoint) = &mut self.checkpoint else { return };
+        let lane_free = self.checkpoint_jobs.iter().position(Option::is_none);
+        if let Some(lane) = lane_free
+            && let Some(partition) = checkpoint.partitions_left.pop_front()
+        {
+            if !self.partitions[partition].dirty.is_empty() {
+                self.checkpoint_jobs[lane] = Some(self.freeze(partition));
+            }
             return;
         }
-        if self.checkpoint_job.is_some() {
-            self.step_job(JobKind::Checkpoint, out);
-            return;
+        if self.checkpoint_jobs.iter().all(Option::is_none) {
+            let replay_from = checkpoint.replay_from;
+            self.checkpoint = None;
+            self.journal.release_before(replay_from);
+            self.stats.checkpoints += 1;
+            return self.handle_background_success(out);
         }
-        let checkpoint = self.checkpoint.as_mut().expect("checked above");
-        match checkpoint.partitions_left.front().copied() {
-            Some(partition) if self.partitions[partition].dirty.is_empty() => {
-                checkpoint.partitions_left.pop_front();
-            }
-            Some(partition) => self.checkpoint_job = Some(self.freeze(partition)),
-            None => {
-                let replay_from = checkpoint.replay_from;
-                self.checkpoint = None;
-                self.journal.release_before(replay_from);
-                self.stats.checkpoints += 1;
-                self.handle_background_success(out);
-            }
+        let can_step =
+            |lane: &usize| self.checkpoint_jobs[*lane].as_ref().is_some_and(|job| self.job_can_step(job));
+        let in_turn = (0..LANES).map(|lane| (self.lane_next + lane) % LANES);
+        if let Some(lane) = in_turn.clone().find(can_step) {
+            self.lane_next = (lane + 1) % LANES;
+            self.step_job(JobKind::Checkpoint(lane), out);
         }
     }
 
@@ -125,7 +188,8 @@ impl Engine {
             term_last: Term(1),
             replaces: None,
         };
-        let source = MemorySource { upto, streams, keys, at: 0, next: None };
+        let changes = upto.0 - after.0;
+        let source = MemorySource { upto, changes, fed: 0, streams, keys, at: 0, next: None };
         SegmentJob::new(partition, meta, Source::Memory(source), self.limits.chunk_bytes_max)
     }
 
@@ -180,6 +244,7 @@ impl Engine {
             for record in self.frozen_records(slot, state, from) {
                 builder.push_record(record);
                 next = record.seq().next();
+                source.fed += 1;
                 fed_bytes += record.encoded().len();
                 if fed_bytes >= SLICE_BYTES {
                     break;
@@ -224,8 +289,7 @@ impl Engine {
         entry.drop_room();
         self.choose_merge();
         // What was written since then is the next checkpoint's: this one must end under any load.
-        let done = self.checkpoint.as_mut().and_then(|checkpoint| checkpoint.partitions_left.pop_front());
-        assert_eq!(done, Some(partition), "partitions are checkpointed in turn");
+        self.checkpoint.as_mut().expect("it has written a segment").changes_done += source.changes;
         for frozen in source.streams {
             let FrozenStream { slot, state, wrote, .. } = frozen;
             if self.same_incarnation(slot, &state.key, state.epoch).is_some() {
@@ -242,8 +306,10 @@ impl Engine {
         self.evict_tails();
     }
 
-    /// The job failed: what was frozen is dirty again.
-    pub(crate) fn unfreeze(&mut self, source: MemorySource) {
+    /// The job failed: what was frozen is dirty again, and the partition's turn comes once more.
+    pub(crate) fn unfreeze(&mut self, partition: usize, source: MemorySource) {
+        let checkpoint = self.checkpoint.as_mut().expect("it has written a segment");
+        checkpoint.partitions_left.push_front(partition);
         for frozen in source.streams {
             if self.catalog.slot(frozen.slot.0).is_some_and(|stream| stream.key == frozen.state.key) {
                 self.mark_dirty(frozen.slot);

@@ -189,6 +189,9 @@ impl Engine {
         if self.flying.is_some() || self.open.is_empty() || self.phase != Phase::Serving {
             return;
         }
+        if self.is_ahead_of_checkpoint() {
+            return; // its next step comes back here
+        }
         self.fly(GroupKind::Commit, out);
     }
 

@@ -223,9 +223,14 @@ impl Journal {
         (used * self.file_bytes).saturating_sub(unused_in_current)
     }
 
-    /// Whether half of what the ring may ever hold is in use.
+    /// What the ring may ever hold.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.file_bytes * self.slots_max as u64
+    }
+
+    /// Whether half of that is in use.
     pub(crate) fn is_half_full(&self) -> bool {
-        self.bytes_in_use() * 2 >= self.file_bytes * self.slots_max as u64
+        self.bytes_in_use() * 2 >= self.bytes_max()
     }
 
     /// Files that are ready or in use; they are the first ones of the ring.

@@ -23,6 +23,7 @@ mod journal;
 mod list;
 mod machine;
 mod merge;
+mod merge_input;
 mod partition;
 mod plan;
 mod read;

@@ -8,7 +8,7 @@ mod slots;
 
 use crate::cache::{ChunkCache, FooterCache};
 use crate::catalog::Catalog;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, LANES};
 use crate::command::{Command, Effect, Reply, ReplyTo, ShardStats};
 use crate::commit::{EmptyLists, FlyingGroup, OpenGroup};
 use crate::disk::{DiskErrorKind, DiskOp, DiskResult, OpId, Urgency};
@@ -64,10 +64,11 @@ pub(crate) enum OpPurpose {
     ReadChunk(u64),
 }
 
-/// Which of the two segment jobs.
+/// Which of the segment jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobKind {
-    Checkpoint,
+    /// With its lane.
+    Checkpoint(usize),
     Merge,
 }
 
@@ -105,7 +106,10 @@ pub struct Engine {
     pub(crate) storage_full: bool,
     pub(crate) full_retry_at: Option<Timestamp>,
     pub(crate) checkpoint: Option<Checkpoint>,
-    pub(crate) checkpoint_job: Option<SegmentJob>,
+    /// Partitions that the checkpoint writes now.
+    pub(crate) checkpoint_jobs: [Option<SegmentJob>; LANES],
+    /// The lane that steps next, if it can.
+    pub(crate) lane_next: usize,
     pub(crate) merge_job: Option<SegmentJob>,
     /// The partition that has too many segments; see [`Self::choose_merge`].
     pub(crate) merge_next: Option<usize>,
@@ -153,7 +157,8 @@ impl Engine {
             storage_full: false,
             full_retry_at: None,
             checkpoint: None,
-            checkpoint_job: None,
+            checkpoint_jobs: [const { None }; LANES],
+            lane_next: 0,
             merge_job: None,
             merge_next: None,
             reads: Reads::default(),

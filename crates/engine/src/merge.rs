@@ -6,12 +6,12 @@
 use crate::command::Effect;
 use crate::disk::{DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency};
 use crate::machine::{Engine, JobKind, OpPurpose, Phase};
+use crate::merge_input::{Loaded, MergeInput};
 use crate::partition::{Partition, SegmentFile};
 use crate::segment_job::{Fed, SLICE_BYTES, SegmentJob, Source};
-use bytes::Bytes;
 use commitlog::{
-    ChunkAddress, Footer, FooterStream, FormatError, IdempotencyEntry, Run, SegmentBuilder, SegmentMeta,
-    StreamState, chunk_records, decode_footer,
+    ChunkAddress, Footer, FooterStream, IdempotencyEntry, Run, SegmentBuilder, SegmentMeta, StreamState,
+    decode_footer,
 };
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -36,16 +36,24 @@ pub(crate) struct MergeSource {
     at: usize,
     /// The next run of the stream at `at`; `None` before it was begun.
     run: Option<usize>,
-    /// The chunk in memory of each input.
-    chunks: Vec<Option<(u64, Bytes)>>,
+    /// What is in memory of each input.
+    loaded: Vec<MergeInput>,
     reading: Option<Reading>,
     failed: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
-    Footer(usize),
-    Chunk(usize, u64),
+    Footer {
+        input: usize,
+    },
+    /// From `offset` on `len` bytes, for a chunk of `needed` bytes.
+    Chunks {
+        input: usize,
+        offset: u64,
+        len: u64,
+        needed: u64,
+    },
 }
 
 /// One stream of the output.
@@ -116,7 +124,7 @@ impl Engine {
         };
         let source = MergeSource {
             partition,
-            chunks: vec![None; inputs.len()],
+            loaded: inputs.iter().map(|_| MergeInput::default()).collect(),
             inputs,
             footers: Vec::new(),
             plan: None,
@@ -165,17 +173,29 @@ impl Engine {
                 source.run = Some(run_at + 1);
                 continue;
             }
-            let Some((_, chunk)) = source.chunks[input].as_ref().filter(|(at, _)| *at == run.chunk_offset)
-            else {
-                return self.read_merge_chunk(partition, source, input, &run);
-            };
-            let address = self.chunk_address(partition, source.inputs[input], run.chunk_offset);
-            match feed_run(chunk, &address, &stream.state, &run, alive_from, builder) {
-                Ok(bytes) => fed_bytes += bytes,
+            let ordinal = source.inputs[input];
+            let address = self.chunk_address(partition, ordinal, run.chunk_offset);
+            let segment = self.partitions[partition].segment(ordinal).expect("inputs are there");
+            match source.loaded[input].load(&run, &address, segment.trailer.footer_offset) {
+                Ok(Loaded::Ready) => {}
+                Ok(Loaded::Read(range)) => {
+                    let (offset, len) = (range.start, range.end - range.start);
+                    let needed = u64::from(run.chunk_len);
+                    source.reading = Some(Reading::Chunks { input, offset, len, needed });
+                    let file = FileId::Segment { partition: self.partitions[partition].id, ordinal };
+                    let len = usize::try_from(len).expect("a stretch fits memory");
+                    return Fed::Read(DiskOp::Read { file, offset, len });
+                }
                 Err(error) => {
-                    self.mark_damaged(partition, source.inputs[input]);
+                    self.mark_damaged(partition, ordinal);
                     return Fed::GiveUp(format!("a merge met damage and stops: {error}"));
                 }
+            }
+            let StreamState { key, epoch, .. } = &stream.state;
+            let from = run.first_seq.max(alive_from);
+            for record in source.loaded[input].records(key, *epoch, from, run.last_seq) {
+                builder.push_record(record);
+                fed_bytes += record.encoded().len();
             }
             source.run = Some(run_at + 1);
         }
@@ -203,7 +223,7 @@ impl Engine {
             let segment = self.partitions[partition].segment(key.1).expect("inputs are there");
             let (offset, len) = (segment.trailer.footer_offset, segment.trailer.footer_len);
             let file = FileId::Segment { partition: self.partitions[partition].id, ordinal: key.1 };
-            source.reading = Some(Reading::Footer(input));
+            source.reading = Some(Reading::Footer { input });
             return Fed::Read(DiskOp::Read { file, offset, len: usize::try_from(len).expect("fits memory") });
         }
         source.keys = merged_keys(&source.footers, self.limits.idempotency_keys_max);
@@ -212,17 +232,10 @@ impl Engine {
         Fed::Some
     }
 
-    fn read_merge_chunk(&self, partition: usize, source: &mut MergeSource, input: usize, run: &Run) -> Fed {
-        let file =
-            FileId::Segment { partition: self.partitions[partition].id, ordinal: source.inputs[input] };
-        source.reading = Some(Reading::Chunk(input, run.chunk_offset));
-        Fed::Read(DiskOp::Read { file, offset: run.chunk_offset, len: run.chunk_len as usize })
-    }
-
-    /// A footer or chunk that the merge wanted is there, or cannot be read.
+    /// A footer or chunks that the merge wanted are there, or cannot be read.
     pub(crate) fn merge_read(&mut self, partition: usize, source: &mut MergeSource, result: DiskResult) {
         let reading = source.reading.take().expect("the merge was reading");
-        let (Reading::Footer(input) | Reading::Chunk(input, _)) = reading;
+        let (Reading::Footer { input } | Reading::Chunks { input, .. }) = reading;
         let ordinal = source.inputs[input];
         let bytes = match result {
             Ok(DiskDone::Bytes(bytes)) => bytes,
@@ -232,14 +245,19 @@ impl Engine {
                 return;
             }
             _ => {
+                if let Reading::Chunks { len, needed, .. } = reading
+                    && source.loaded[input].handle_failed_read(len, needed)
+                {
+                    return; // what cannot be read may be dead
+                }
                 self.mark_damaged(partition, ordinal);
                 source.failed = Some("a merge could not read its input and stops".to_owned());
                 return;
             }
         };
         match reading {
-            Reading::Chunk(_, offset) => source.chunks[input] = Some((offset, bytes)),
-            Reading::Footer(_) => {
+            Reading::Chunks { offset, .. } => source.loaded[input].handle_read(offset, bytes),
+            Reading::Footer { .. } => {
                 let segment = self.partitions[partition].segment(ordinal).expect("inputs are there");
                 match decode_footer(&bytes, &segment.trailer) {
                     Ok(footer) => source.footers.push(Rc::new(footer)),
@@ -307,25 +325,6 @@ fn window(partition: &Partition) -> std::ops::Range<usize> {
     let sound = starts.filter(|&at| segments[at..at + count].iter().all(|segment| !segment.damaged));
     let bytes = |at: &usize| segments[*at..at + count].iter().map(|segment| segment.len).sum::<u64>();
     sound.min_by_key(bytes).map_or(0..0, |at| at..at + count)
-}
-
-/// Puts the living records of one run into the output; gives their bytes.
-fn feed_run(
-    chunk: &Bytes,
-    address: &ChunkAddress,
-    state: &StreamState,
-    run: &Run,
-    alive_from: SeqNum,
-    builder: &mut SegmentBuilder,
-) -> Result<usize, FormatError> {
-    let from = run.first_seq.max(alive_from);
-    let records = chunk_records(chunk, address, &state.key, state.epoch, from, usize::MAX)?;
-    let mut fed_bytes = 0;
-    for record in records.iter().filter(|record| record.seq() <= run.last_seq) {
-        builder.push_record(record);
-        fed_bytes += record.encoded().len();
-    }
-    Ok(fed_bytes)
 }
 
 /// The streams of the output: of each name the newest incarnation among the inputs.

@@ -102,6 +102,11 @@ impl Partition {
         self.room = BytesMut::new();
     }
 
+    /// Changes that only memory and the journal hold.
+    pub(crate) fn changes_not_in_segments(&self) -> u64 {
+        self.applied.0 - self.checkpointed.0
+    }
+
     pub(crate) fn assert_invariants(&self) {
         assert!(
             self.checkpointed <= self.applied

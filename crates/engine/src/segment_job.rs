@@ -205,8 +205,8 @@ impl Engine {
         Step::Again
     }
 
-    /// Whether a job has something to do: it waits for no operation of its own, and not for the other job to
-    /// be done with the partition's manifest.
+    /// Whether a job has something to do: it waits for no operation of its own, and not for a merge, or a
+    /// checkpoint, to be done with the partition's manifest.
     pub(crate) fn job_can_step(&self, job: &SegmentJob) -> bool {
         let waits_for_manifest =
             job.stage == Stage::ManifestCreate && self.partitions[job.partition].manifest_busy;
@@ -320,7 +320,7 @@ impl Engine {
 
     pub(crate) fn job_mut(&mut self, kind: JobKind) -> &mut Option<SegmentJob> {
         match kind {
-            JobKind::Checkpoint => &mut self.checkpoint_job,
+            JobKind::Checkpoint(lane) => &mut self.checkpoint_jobs[lane],
             JobKind::Merge => &mut self.merge_job,
         }
     }
@@ -359,7 +359,7 @@ impl Engine {
     fn abandoned(&mut self, job: SegmentJob) {
         // An abandoned merge changed nothing: its inputs stay.
         if let Source::Memory(source) = job.source {
-            self.unfreeze(source);
+            self.unfreeze(job.partition, source);
         }
     }
 }

@@ -47,6 +47,55 @@ fn what_waits_for_room_in_the_journal_is_written_when_a_checkpoint_has_made_it()
     assert_eq!(rig.crash().payloads("s").len(), 58);
 }
 
+/// Lets a checkpoint begin and every one of its operations wait, and appends 1,000 bytes at a time until no
+/// commit starts any more; gives the bytes of the journal that are in use then.
+fn append_beside_a_checkpoint_that_stands_still(rig: &mut Rig) -> u64 {
+    rig.is_holding = true;
+    loop {
+        let to = ask_to_append(rig, "s", &"x".repeat(1_000));
+        for _ in 0..3 {
+            rig.turn();
+            rig.complete_journal();
+        }
+        if !rig.has_reply(to) {
+            return rig.engine.stats().journal_bytes;
+        }
+    }
+}
+
+#[test]
+fn commits_wait_for_a_checkpoint_that_they_outrun_long_before_the_journal_is_full() {
+    let mut rig = Rig::new();
+    let used = append_beside_a_checkpoint_that_stands_still(&mut rig);
+    let all = 48 * 4096;
+    assert!(used > all / 2, "{used} of {all} bytes: it was never due");
+    assert!(used < all / 4 * 3, "{used} of {all} bytes");
+    let waiting = ask_to_append(&mut rig, "s", "1");
+    let mut steps = 0;
+    while !rig.has_reply(waiting) {
+        rig.turn();
+        assert!(rig.complete_one(), "something is under way as long as a commit waits");
+        steps += 1;
+    }
+    assert_eq!(rig.engine.stats().checkpoints, 0, "{steps} steps were enough, the end was not needed");
+    rig.is_holding = false;
+    while rig.complete_one() {}
+    rig.settle();
+    assert!(rig.payloads("s").ends_with(&["1".to_owned()]));
+}
+
+#[test]
+fn commits_do_not_wait_for_a_checkpoint_that_fails() {
+    let mut rig = Rig::new();
+    rig.disk.fault = Some((writes_segment, DiskErrorKind::Io));
+    for _ in 0..30 {
+        let asked = ask_for_many(&mut rig, 1);
+        rig.settle();
+        assert!(rig.has_reply(asked[0]), "the journal has room: {:?}", rig.engine.stats());
+    }
+    assert!(rig.engine.stats().journal_bytes > 30 * 4096, "{:?}", rig.engine.stats());
+}
+
 #[test]
 fn a_checkpoint_ends_although_its_stream_is_written_all_the_while() {
     let mut rig = Rig::new();
@@ -208,6 +257,20 @@ fn a_merge_that_meets_damage_stops_and_keeps_what_is_damaged() {
         assert_eq!(reply.records.len() as u64 + lost, 40, "{what}: {:?}", reply.gaps);
         assert_eq!(lost > 0, what == "a rotten chunk", "{what}: {:?}", reply.gaps);
     }
+}
+
+#[test]
+fn a_merge_reads_less_at_once_when_a_long_read_fails() {
+    let is_long = |work: &DiskOp| {
+        matches!(work, DiskOp::Read { file: FileId::Segment { .. }, offset: 4096, len: 8192.. })
+    };
+    let mut rig = before_a_merge();
+    rig.limits = Limits { footer_cache_bytes_max: 1, ..small_limits() };
+    let mut rig = rig.restart();
+    rig.disk.fault = Some((is_long, DiskErrorKind::Io));
+    rig.settle();
+    assert_eq!(rig.engine.stats().merges, 1, "{:?}", rig.notices);
+    assert_eq!(rig.payloads("s").len(), 40);
 }
 
 #[test]

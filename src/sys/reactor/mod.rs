@@ -42,11 +42,11 @@ pub enum Queue {
 /// What a queue may take of a turn before the next one has its part and the kernel is asked.
 const SLICE: Duration = Duration::from_millis(1);
 /// A slice of background work on a core that has other work.
-const BACKGROUND_SLICE: Duration = Duration::from_micros(500);
+const BACKGROUND_SLICE: Duration = Duration::from_micros(250);
 /// After background work a busy core does other work for so many times as long. What is appended has to be
 /// checkpointed and merged at the rate at which it comes, so this is not a tenth but a third of the time.
 const BACKGROUND_PAUSE: u32 = 2;
-/// Tasks between two looks at the clock.
+/// Tasks between two looks at the clock; those of the background take longer, and it is looked at after each.
 const CLOCK_EVERY: usize = 16;
 
 /// What the tasks of a core reach through the thread they run on.
@@ -200,7 +200,9 @@ fn run_turn(background_from: &mut Instant) {
     if background > 0 {
         let begin = Instant::now();
         if count == 0 || begin >= *background_from {
-            run_queue(Queue::Background, BACKGROUND_SLICE, background);
+            // On a core that has nothing else to do, every completion is looked for at once.
+            let count_max = if count == 0 { background } else { usize::MAX };
+            run_queue(Queue::Background, BACKGROUND_SLICE, count_max);
             let end = Instant::now();
             *background_from = end + (end - begin) * BACKGROUND_PAUSE;
         }
@@ -218,7 +220,8 @@ fn run_queue(queue: Queue, slice: Duration, count_max: usize) -> usize {
         let task = LOCAL.with(|local| local.queues[queue as usize].borrow_mut().pop_front());
         let Some(task) = task else { return count };
         task.run();
-        if (count + 1).is_multiple_of(CLOCK_EVERY) && Instant::now() >= slice_end {
+        let looks = queue == Queue::Background || (count + 1).is_multiple_of(CLOCK_EVERY);
+        if looks && Instant::now() >= slice_end {
             return count + 1;
         }
     }

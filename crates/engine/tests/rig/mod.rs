@@ -300,6 +300,22 @@ impl Rig {
         true
     }
 
+    /// What was asked for of the journal is done, and nothing else that is held back.
+    pub(crate) fn complete_journal(&mut self) {
+        let is_journal = |(_, work): &(OpId, DiskOp)| match work {
+            DiskOp::Create { file } | DiskOp::Write { file, .. } | DiskOp::Flush { file } => {
+                matches!(file, FileId::Journal { .. })
+            }
+            DiskOp::SyncDir { dir } => matches!(dir, DirId::Journal(_)),
+            _ => false,
+        };
+        while let Some(at) = self.held.iter().position(is_journal) {
+            let wanted = self.held.remove(at).expect("its place was found");
+            self.held.push_front(wanted);
+            self.complete_one();
+        }
+    }
+
     pub(crate) fn execute(&mut self, effects: Vec<Effect>) {
         let mut todo: VecDeque<Effect> = effects.into();
         while let Some(effect) = todo.pop_front() {
