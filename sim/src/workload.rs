@@ -231,7 +231,7 @@ impl Workload {
     fn another_body(&mut self, mut append: Append, to: ReplyTo) -> Command {
         let idempotency = append.idempotency.as_mut().expect("it was kept because it has a key");
         idempotency.digest = self.rng.next_u64();
-        append.drafts = vec![self.draft(BODY_BYTES_MAX, false)];
+        append.drafts = [self.draft(BODY_BYTES_MAX, false)].into();
         Command::Append(Append { to, ..append })
     }
 

@@ -106,18 +106,7 @@ pub fn put_base64(out: &mut BytesMut, bytes: &[u8]) {
 
 /// Appends a number in decimal digits.
 pub fn put_decimal(out: &mut BytesMut, value: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    let mut rest = value;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + u8::try_from(rest % 10).expect("a digit");
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.put_slice(&digits[start..]);
+    out.put_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use types::{EventDraft, Failure, Idempotency, SeqNum, ShardId, StreamKey};
+use types::{Drafts, Failure, Idempotency, SeqNum, ShardId, StreamKey};
 
 /// What to append.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct AppendRequest {
     /// To which stream.
     pub stream: StreamKey,
     /// The events, at least one; all are appended or none.
-    pub drafts: Vec<EventDraft>,
+    pub drafts: Drafts,
     /// A condition on the last sequence number.
     pub expect: Option<Expect>,
     /// Makes a retry safe.

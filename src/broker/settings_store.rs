@@ -11,7 +11,7 @@ use crate::sys::post;
 use bytes::Bytes;
 use engine::{AckLevel, Command, ListPage, ReadFrom, StreamDescription};
 use std::rc::{Rc, Weak};
-use types::{BucketName, EventDraft, Failure, StreamKey, StreamName};
+use types::{BucketName, Drafts, EventDraft, Failure, StreamKey, StreamName};
 
 /// The bucket that belongs to the server.
 const META_BUCKET: &str = "$meta";
@@ -88,7 +88,7 @@ impl Broker {
         let payload = Bytes::from(settings.to_json().to_string());
         let request = AppendRequest {
             stream: stream.clone(),
-            drafts: vec![EventDraft::json(payload)],
+            drafts: Drafts::from([EventDraft::json(payload)]),
             expect: None,
             idempotency: None,
             ack: AckLevel::Fsync,

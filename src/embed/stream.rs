@@ -11,7 +11,7 @@ use super::subscription::Subscription;
 use crate::broker::{AppendRequest, ReadRequest};
 use engine::{AckLevel, Appended, Expect, OnMismatch, ReadFrom, ReadReply};
 use std::sync::Arc;
-use types::{SeqNum, StreamKey};
+use types::{Drafts, SeqNum, StreamKey};
 
 /// Payload bytes after which a page of a read ends.
 pub(super) const PAGE_BYTES: usize = 1024 * 1024;
@@ -51,7 +51,7 @@ impl Stream {
     /// # Errors
     /// As [`Stream::append`]; `PreconditionFailed` and `IdempotencyMismatch` by the options.
     pub fn append_all(&self, events: Vec<Event>, options: AppendOptions) -> Pending<Appended> {
-        let drafts: Vec<_> = events.into_iter().map(|event| event.0).collect();
+        let drafts: Drafts = events.into_iter().map(|event| event.0).collect();
         if let Err(failure) = check(&drafts, &options, self.shared.limits()) {
             return Pending::failed(failure);
         }

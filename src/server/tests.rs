@@ -78,7 +78,7 @@ async fn answer(core: &LineCore, line: &str) -> String {
     let shard = core.link.shard_of(&stream);
     let reply = match verb {
         Some("append") => {
-            let drafts = vec![EventDraft::json(Bytes::copy_from_slice(text.as_bytes()))];
+            let drafts = [EventDraft::json(Bytes::copy_from_slice(text.as_bytes()))].into();
             let append = |to| {
                 let (expect, idempotency, ack) = (None, None, AckLevel::Fsync);
                 Command::Append(Append { to, stream, drafts, expect, idempotency, ack })

@@ -10,7 +10,7 @@ use crate::specimens::{draft, key};
 use crate::{Case, Work};
 use engine::{AckLevel, Append, Command, Read, ReadFrom, WatchTarget};
 use std::collections::VecDeque;
-use types::{EventDraft, Limits, SeqNum, StreamKey};
+use types::{Drafts, Limits, SeqNum, StreamKey};
 
 /// Appends of a round, in as many groups as it takes.
 const APPENDS: usize = 256;
@@ -91,7 +91,7 @@ fn checkpoint_limits() -> Limits {
     Limits { memory_bytes_max: 1 << 20, ..wide_limits() }
 }
 
-fn append(server: &mut Server, stream: &StreamKey, drafts: Vec<EventDraft>) -> Command {
+fn append(server: &mut Server, stream: &StreamKey, drafts: Drafts) -> Command {
     Command::Append(Append {
         to: server.reply_to(),
         stream: stream.clone(),
@@ -128,7 +128,7 @@ impl Work for Appends {
         let draft = draft();
         for at in 0..APPENDS / self.batch {
             let stream = &self.keys[at % self.keys.len()];
-            let command = append(&mut self.server, stream, vec![draft.clone(); self.batch]);
+            let command = append(&mut self.server, stream, Drafts::from_elem(draft.clone(), self.batch));
             self.ready.push_back(command);
         }
     }
@@ -217,7 +217,7 @@ fn read_segment() -> Box<dyn Work> {
 fn fill(server: &mut Server, streams: usize) {
     let draft = draft();
     for number in 0..streams {
-        let command = append(server, &key(number), vec![draft.clone(); BATCH_EVENTS / streams]);
+        let command = append(server, &key(number), Drafts::from_elem(draft.clone(), BATCH_EVENTS / streams));
         server.hand_in(command);
     }
     server.turn();

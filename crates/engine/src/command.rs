@@ -6,7 +6,7 @@
 
 use crate::disk::{DiskOp, FileId, OpId, Urgency};
 use types::{
-    BucketName, CoreId, Epoch, EventDraft, Failure, Idempotency, Record, SeqNum, StreamKey, StreamPattern,
+    BucketName, CoreId, Drafts, Epoch, Failure, Idempotency, Record, SeqNum, StreamKey, StreamPattern,
     Timestamp,
 };
 
@@ -116,7 +116,7 @@ pub struct Append {
     /// Which stream; it comes into being with its first event.
     pub stream: StreamKey,
     /// The events, at least one.
-    pub drafts: Vec<EventDraft>,
+    pub drafts: Drafts,
     /// Append only if this is the last sequence number; `ZERO` = only if the stream is empty.
     pub expect: Option<Expect>,
     /// Makes a retry safe.

@@ -338,7 +338,7 @@ fn bad_appends_are_refused_one_by_one() {
     assert!(matches!(rig.append_as(long_key), Err(Failure::InvalidField { .. })));
     let mut draft = types::EventDraft::json(Bytes::from_static(b"1"));
     draft.parent = Some(Bytes::from(vec![b'p'; 4096]));
-    let long_header = |to| engine::Append { drafts: vec![draft], ..append(to, "s", &["1"]) };
+    let long_header = |to| engine::Append { drafts: [draft].into(), ..append(to, "s", &["1"]) };
     assert!(matches!(rig.append_as(long_header), Err(Failure::TooLarge { .. })));
     assert_eq!(rig.append("s", "1").first, SeqNum(1));
 }

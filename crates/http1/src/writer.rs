@@ -111,30 +111,5 @@ fn check_name(name: &str) -> Result<(), EncodeError> {
 
 /// Appends `value` in decimal digits.
 pub(crate) fn put_decimal(out: &mut BytesMut, value: u64) {
-    let mut digits = [0u8; 20];
-    let mut start = digits.len();
-    let mut rest = value;
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.put_slice(&digits[start..]);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_are_those_of_the_standard_library() {
-        for value in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX - 1, u64::MAX] {
-            let mut out = BytesMut::new();
-            put_decimal(&mut out, value);
-            assert_eq!(&out[..], value.to_string().as_bytes());
-        }
-    }
+    out.put_slice(itoa::Buffer::new().format(value).as_bytes());
 }

@@ -22,6 +22,9 @@ pub struct EventDraft {
     pub traceparent: Option<Bytes>,
 }
 
+/// The events of one append. A single one, which is the usual case, has no allocation of its own.
+pub type Drafts = smallvec::SmallVec<[EventDraft; 1]>;
+
 impl EventDraft {
     /// A JSON event. The caller has validated that `payload` is one JSON value.
     pub fn json(payload: Bytes) -> Self {

@@ -15,7 +15,7 @@ mod pattern;
 mod place;
 mod record;
 
-pub use draft::{EventDraft, Idempotency};
+pub use draft::{Drafts, EventDraft, Idempotency};
 pub use failure::{Failure, FailureMember, Unavailable};
 pub use limits::{LimitError, Limits};
 pub use name::{BUCKET_NAME_MAX, BucketName, NameError, STREAM_NAME_MAX, StreamKey, StreamName};

@@ -5,13 +5,13 @@
 
 use super::Step;
 use std::collections::{BTreeMap, BTreeSet};
-use types::{Epoch, EventDraft, Idempotency, SeqNum, StreamKey, Timestamp};
+use types::{Drafts, Epoch, Idempotency, SeqNum, StreamKey, Timestamp};
 
 /// One append as its client means it; a retry with the same key is the same append.
 #[derive(Clone, Debug)]
 pub(super) struct Logical {
     pub(super) stream: StreamKey,
-    pub(super) drafts: Vec<EventDraft>,
+    pub(super) drafts: Drafts,
     pub(super) key: Option<Idempotency>,
     pub(super) first_submit: Step,
     /// When its latest attempt was submitted.

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod append;
+mod appended;
 mod connection;
 mod core;
 pub mod counters;

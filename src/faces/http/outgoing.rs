@@ -3,7 +3,7 @@
 //! A reply of many pages is sent page by page and nothing else of the connection moves meanwhile. A client
 //! that does not read is given up after `limits.body_timeout_ms` without progress.
 
-use super::append::encode_appended;
+use super::appended::encode_appended;
 use super::core::Core;
 use super::flight::Answer;
 use super::pages::PagedReply;

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use engine::{AckLevel, Appended, Expect, OnMismatch, ReadFrom};
 use http1::RequestHead;
 use std::rc::Rc;
-use types::{EventDraft, Failure, Record, SeqNum, StreamKey, StreamName};
+use types::{Drafts, EventDraft, Failure, Record, SeqNum, StreamKey, StreamName};
 
 /// Ends the name of the stream that keeps a stream's patches.
 const PATCH_LOG_SUFFIX: &str = "-$patch";
@@ -132,7 +132,7 @@ async fn append(
 ) -> Result<Appended, Failure> {
     let request = AppendRequest {
         stream: stream.clone(),
-        drafts: vec![EventDraft::json(payload)],
+        drafts: Drafts::from([EventDraft::json(payload)]),
         expect: last.map(|last| Expect { last, on_mismatch: OnMismatch::Conflict }),
         idempotency: None,
         ack: AckLevel::Fsync,

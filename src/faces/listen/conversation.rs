@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use types::{EventDraft, Failure, StreamKey};
+use types::{Drafts, EventDraft, Failure, StreamKey};
 use websocket::{CloseCode, Event, encode_text};
 
 /// What answers may add to an outbox that is at its bound.
@@ -194,7 +194,7 @@ impl Conversation {
         if data.len() > limit {
             return Err(Failure::TooLarge { limit: limit as u64 });
         }
-        let (drafts, ack) = (vec![EventDraft::json(data)], AckLevel::Fsync);
+        let (drafts, ack) = (Drafts::from([EventDraft::json(data)]), AckLevel::Fsync);
         self.broker.submit_append(AppendRequest { stream, drafts, expect: None, idempotency: None, ack })
     }
 
