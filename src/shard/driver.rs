@@ -16,13 +16,16 @@ use engine::{Command, Effect, Engine, Fatal};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use types::{ShardId, Timestamp};
 
 /// The process's exit code after a failed journal operation (EX_IOERR).
 pub const EXIT_DISK_FAILED: i32 = 74;
 /// Commands between two looks at whether others should run.
 const COMMANDS_AT_ONCE: usize = 16;
+/// Background work that is not urgent rests for so many times as long as it has worked.
+const REST_AFTER_SLICE: u32 = 8;
+const REST_MAX: Duration = Duration::from_millis(10);
 /// Shortest wait for a deadline. One that has passed may have to wait for the disk, and a driver that went
 /// round at once would never let the core hear of it.
 const DEADLINE_WAIT_MIN: Duration = Duration::from_millis(1);
@@ -156,15 +159,21 @@ impl Shard {
 }
 
 /// Takes slices of background work while there is some: one each time that the background queue gets time,
-/// so that commits, and the connections that wait for them, go before it.
+/// so that commits, and the connections that wait for them, go before it. Work that is not urgent gets a
+/// small part of the core's time even where nobody else wants it: it must not be felt.
 async fn work_in_background(shard: Shard) {
     loop {
         shard.0.background.notified().await;
         while shard.0.engine.borrow().wants_turn() {
+            let begin = Instant::now();
             shard.act(|engine, now, effects| engine.handle_background(now, effects));
             // A driver that waits may have something to do now: room in the journal, a stop that goes on.
             shard.0.link.mailbox.changed.notify();
-            yield_now().await;
+            if shard.0.engine.borrow().background_is_urgent() {
+                yield_now().await;
+            } else {
+                sleep((begin.elapsed() * REST_AFTER_SLICE).min(REST_MAX)).await;
+            }
         }
     }
 }

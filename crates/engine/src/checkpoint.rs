@@ -68,10 +68,21 @@ impl Engine {
     /// Whether more of the journal, or of memory, was used since the checkpoint began than the checkpoint has
     /// got on: at this rate there would be no room before it ends. An eighth is free.
     pub(crate) fn is_ahead_of_checkpoint(&self) -> bool {
-        let Some(checkpoint) = &self.checkpoint else { return false };
         if self.full_retry_at.is_some() {
             return false; // it stands still, and what waits for room is answered elsewhere
         }
+        self.checkpoint_lag().is_some_and(|lag| lag > 0.125)
+    }
+
+    /// Whether the checkpoint gets on at least as fast as what it makes room in fills up.
+    pub(crate) fn checkpoint_keeps_up(&self) -> bool {
+        self.checkpoint_lag().is_none_or(|lag| lag < 0.0)
+    }
+
+    /// The part of the room left by the begin of the checkpoint that is used by now, less the part of the
+    /// checkpoint that is done; `None` without a checkpoint.
+    fn checkpoint_lag(&self) -> Option<f64> {
+        let checkpoint = self.checkpoint.as_ref()?;
         let uses = [
             (self.journal.bytes_in_use(), checkpoint.journal_at_begin, self.journal.bytes_max()),
             (self.uncheckpointed_bytes(), checkpoint.memory_at_begin, self.limits.memory_bytes_max as u64),
@@ -81,7 +92,7 @@ impl Engine {
             now.saturating_sub(begin) as f64 / (max / 8 * 7).saturating_sub(begin).max(1) as f64
         };
         let used = uses.into_iter().map(used).fold(0.0, f64::max);
-        used > 0.125 && used > self.checkpoint_progress(checkpoint) + 0.125
+        Some(used - self.checkpoint_progress(checkpoint))
     }
 
     /// How much of the changes is in segments, from 0 to 1.

@@ -289,6 +289,13 @@ impl Engine {
             || (self.full_retry_at.is_none() && (self.checkpoint_can_step() || self.merge_can_step()))
     }
 
+    /// Whether the background work that [`Self::wants_turn`] should get time although others wait for it: a
+    /// listing, a stop, a checkpoint that does not make room as fast as it is used, too many segments.
+    pub fn background_is_urgent(&self) -> bool {
+        let is_quiet = self.lists.is_empty() && self.waiting.is_empty() && !self.seal_wanted;
+        !(is_quiet && self.checkpoint_keeps_up() && self.merges_keep_up())
+    }
+
     /// Begins a clean stop: what was accepted is finished, everything is checkpointed and sealed.
     pub fn handle_stop(&mut self, now: Timestamp, out: &mut Vec<Effect>) {
         if self.phase == Phase::Serving {

@@ -83,6 +83,12 @@ impl Engine {
         self.merge_next = self.partition_to_merge();
     }
 
+    /// Whether no partition has far more segments than it should.
+    pub(crate) fn merges_keep_up(&self) -> bool {
+        let most = self.merge_next.map_or(0, |partition| self.partitions[partition].segments.len());
+        most <= self.limits.segments_max + self.limits.segments_max / 2
+    }
+
     /// The partition with the most segments over the limit.
     fn partition_to_merge(&self) -> Option<usize> {
         let over = |p: &Partition| p.segments.len() > self.limits.segments_max && !window(p).is_empty();
