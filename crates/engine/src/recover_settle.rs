@@ -1,9 +1,10 @@
 //! What becomes of a partition's segments: a pure decision from manifests, files and journal.
 //!
 //! Called by `recovery` when everything is read and the journal is judged. A segment that a manifest names is
-//! used. One that none names is used when it goes on where the others end; when it is not whole, only if the
-//! journal no longer holds what it held. What is not used is told and removed, after the new life has begun;
-//! what would be used and cannot be understood is refused. Nothing that may be the last copy is dropped.
+//! used. One that none names is used when it goes on where the others end and the journal no longer holds what
+//! it holds: as long as it does, the segment would be one more thing to depend on, and is made anew. What is
+//! not used is told and removed, after the new life has begun; what would be used and cannot be understood is
+//! refused. Nothing that may be the last copy is dropped.
 
 use crate::disk::FileId;
 use crate::recover_partition::{LoadedPartition, Trust, Useless, UselessWhy, segment_missing};
@@ -51,6 +52,19 @@ impl JournalCover {
     fn goes_on_after(&self, id: PartitionId, index: LogIndex) -> bool {
         let batches = self.batches.get(&id).map_or(&[][..], Vec::as_slice);
         batches.iter().any(|&(first, last)| first.0 <= index.0.saturating_add(1) && index < last)
+    }
+
+    /// Whether the journal holds all of `from..=to`.
+    fn holds(&self, id: PartitionId, from: LogIndex, to: LogIndex) -> bool {
+        let mut batches = self.batches.get(&id).cloned().unwrap_or_default();
+        batches.sort_unstable();
+        let mut next = from;
+        for (first, last) in batches {
+            if first <= next && next <= last {
+                next = last.next();
+            }
+        }
+        next > to
     }
 }
 
@@ -151,7 +165,8 @@ impl Settling<'_> {
             self.drop_segment(&segment, "holds what others hold");
             return Ok(());
         }
-        if segment.whole && meta.first_index == self.upto.next() {
+        let goes_on = segment.whole && meta.first_index == self.upto.next();
+        if goes_on && !self.journal.holds(self.id, meta.first_index, meta.last_index) {
             self.notice(format!("segment {} is whole and goes on where the manifest ends", meta.ordinal));
             self.take(segment);
             return Ok(());

@@ -183,7 +183,7 @@ fn a_checkpoint_that_was_cut_short_costs_nothing_while_the_journal_holds_its_eve
         harm(content(&mut rig, file));
         let mut rig = rig.crash();
         assert_eq!(seqs(&mut rig), (1..=10).collect::<Vec<_>>(), "{what}: {:?}", rig.notices);
-        assert_eq!(rig.disk.files.contains_key(&file), what == "nothing", "{what}");
+        assert!(!rig.disk.files.contains_key(&file), "{what}: the journal is what is depended on");
         assert!(is_told(&rig, "segment 1 "), "{what}: {:?}", rig.notices);
         assert_eq!(rig.append("s", "1").first, SeqNum(11), "{what}");
         let mut rig = rig.restart().crash();
@@ -192,13 +192,11 @@ fn a_checkpoint_that_was_cut_short_costs_nothing_while_the_journal_holds_its_eve
 }
 
 #[test]
-fn a_second_checkpoint_that_was_cut_short_costs_nothing_although_the_first_has_no_manifest() {
-    let (rig, first) = with_unfinished_checkpoint();
-    // The first segment is used without a manifest, and the journal before it is given up.
+fn a_checkpoint_that_was_cut_short_costs_nothing_although_the_manifests_of_an_earlier_one_are_lost() {
+    let mut rig = with_segments(1);
+    let first = segments(&rig)[0];
+    lose_manifests(&mut rig, "s", false);
     let mut rig = rig.crash();
-    rig.fill("other", 3);
-    assert_ne!(home("other"), home("s"));
-    let mut rig = rig.restart();
     rig.fill("s", 5);
     let second = begin_checkpoint(&mut rig);
     content(&mut rig, second).fill(7);
@@ -206,6 +204,23 @@ fn a_second_checkpoint_that_was_cut_short_costs_nothing_although_the_first_has_n
     assert_eq!(seqs(&mut rig), (1..=15).collect::<Vec<_>>(), "{:?}", rig.notices);
     assert!(rig.disk.files.contains_key(&first) && !rig.disk.files.contains_key(&second));
     assert_eq!(rig.append("s", "1").first, SeqNum(16));
+}
+
+#[test]
+fn torn_and_whole_leftovers_cost_nothing_even_when_their_removal_does_not_last() {
+    let (mut rig, whole) = with_unfinished_checkpoint();
+    let FileId::Segment { partition, ordinal } = whole else { panic!("{whole:?} is no segment") };
+    let torn = FileId::Segment { partition, ordinal: ordinal + 1 };
+    rig.disk.files.insert(torn, [7; 3 * BLOCK].as_slice().into());
+    let leftovers = [whole, torn].map(|file| (file, rig.disk.files[&file].clone()));
+    for life in 0..3 {
+        rig = if life == 1 { rig.restart() } else { rig.crash() };
+        assert_eq!(seqs(&mut rig), (1..=10).collect::<Vec<_>>(), "life {life}");
+        let is_there = |(file, _): &(FileId, BytesMut)| rig.disk.files.contains_key(file);
+        assert!(!leftovers.iter().any(is_there), "life {life}: they are removed: {:?}", rig.notices);
+        // The folder was not synchronized: after a power cut they are back, whatever was released meanwhile.
+        rig.disk.files.extend(leftovers.clone());
+    }
 }
 
 #[test]
