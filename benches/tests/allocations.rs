@@ -90,6 +90,26 @@ fn a_read_allocates_by_the_reply_and_not_by_the_event() {
     check("segment/read/records", 0.08);
 }
 
+/// The array, its count and the list of arrays; a message of an event stream is a text of its own with an id.
+#[test]
+fn the_wire_forms_of_an_event_are_made_once_for_all_listeners() {
+    check("fanout/encode/websocket", 3.0);
+    check("fanout/encode/sse", 11.0);
+    check("fanout/encode/batch-64", 0.05);
+}
+
+/// A queue that grows, and the list of what is taken from it; 16 messages share them.
+#[test]
+fn a_message_in_an_outbox_costs_a_share_of_its_queue() {
+    check("fanout/outboxes/100", 0.38);
+}
+
+#[test]
+fn a_message_between_cores_costs_no_allocation() {
+    check("hop/batch-1", 0.0);
+    check("hop/batch-64", 0.0);
+}
+
 #[test]
 fn segments_are_written_without_an_allocation_for_an_event() {
     check("segment/write/1-stream", 0.021);

@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod disk;
 pub mod executor;
+pub mod lane;
 pub mod lock;
 pub mod memory;
 pub mod mesh;

@@ -90,10 +90,10 @@ fn the_simulator_may_import_the_engine_and_nothing_of_the_shell() {
 }
 
 #[test]
-fn the_benches_may_import_every_core_and_nobody_imports_them() {
+fn the_benches_may_import_everything_and_nobody_imports_them() {
     assert!(planted("benches/Cargo.toml", "[dependencies]\nengine.workspace = true\n").is_empty());
     let shell = "[dependencies]\nmillrace = { path = \"..\" }\n";
-    assert_eq!(planted("benches/Cargo.toml", shell), ["benches/Cargo.toml:0 floors"]);
+    assert!(planted("benches/Cargo.toml", shell).is_empty());
     let benches = "[dev-dependencies]\nbenches = { path = \"../benches\" }\n";
     assert_eq!(planted("crates/types/Cargo.toml", benches), ["crates/types/Cargo.toml:0 floors"]);
     assert_eq!(planted("sim/Cargo.toml", benches), ["sim/Cargo.toml:0 floors"]);

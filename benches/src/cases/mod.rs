@@ -1,4 +1,4 @@
-//! Every case, by name. A file for each crate of `crates/` that has hot paths.
+//! Every case, by name. A file for each crate of `crates/` that has hot paths, and one for the shell's.
 //!
 //! A new case is a line in its file's table. Its round does a few dozen events at least, so that the clock
 //! and the counters around it weigh nothing.
@@ -7,13 +7,15 @@ mod commitlog;
 mod engine;
 mod http1;
 mod segment;
+mod shell;
 mod websocket;
 
 use crate::{Case, Work};
 
 /// All cases, in the order of the table.
 pub fn all() -> impl Iterator<Item = &'static Case> {
-    [http1::CASES, websocket::CASES, commitlog::CASES, segment::CASES, engine::CASES].into_iter().flatten()
+    let cores = [http1::CASES, websocket::CASES, commitlog::CASES, segment::CASES, engine::CASES];
+    cores.into_iter().chain([shell::CASES]).flatten()
 }
 
 /// The case of this name.

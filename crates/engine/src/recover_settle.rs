@@ -1,10 +1,10 @@
 //! What becomes of a partition's segments: a pure decision from manifests, files and journal.
 //!
-//! Called by `recovery` when everything is read and the journal is judged. A segment that a manifest names is
-//! used. One that none names is used when it goes on where the others end and the journal no longer holds what
-//! it holds: as long as it does, the segment would be one more thing to depend on, and is made anew. What is
-//! not used is told and removed, after the new life has begun; what would be used and cannot be understood is
-//! refused. Nothing that may be the last copy is dropped.
+//! Called by `recovery` when everything is read and the journal is judged. A segment that a manifest names
+//! is used. One that none names is used when it goes on where the others end and the journal no longer holds
+//! what it holds: as long as it does, the segment would be one more thing to depend on, and is made anew.
+//! What is not used is told and removed, after the new life has begun; what would be used and cannot be
+//! understood is refused. Nothing that may be the last copy is dropped.
 
 use crate::disk::FileId;
 use crate::recover_partition::{LoadedPartition, Trust, Useless, UselessWhy, segment_missing};

@@ -33,7 +33,7 @@ pub enum Kind {
 
 /// An array of items, in every wire form.
 #[derive(Debug)]
-pub(super) struct Array {
+pub struct Array {
     /// Room, a frame header that ends where the array begins, the array.
     memory: Bytes,
     frame_start: usize,
@@ -47,18 +47,18 @@ pub(super) struct Array {
 
 impl Array {
     /// The JSON text.
-    pub(super) fn json(&self) -> Bytes {
+    pub fn json(&self) -> Bytes {
         self.memory.slice(FRAME_HEADER_BYTES_MAX..)
     }
 
     /// One WebSocket text message.
-    pub(super) fn websocket(&self) -> Bytes {
+    pub fn websocket(&self) -> Bytes {
         self.memory.slice(self.frame_start..)
     }
 
     /// One message of an event stream in one chunk, as a listener of this stream alone gets it. `tag` is
     /// that listener's, see [`positions::tag_of`]; it is the same for all of them.
-    pub(super) fn sse(&self, tag: u32) -> Bytes {
+    pub fn sse(&self, tag: u32) -> Bytes {
         self.sse
             .get_or_init(|| sse_chunk(&self.json(), self.kind, &positions::encode_one(tag, self.after)))
             .clone()
@@ -86,8 +86,9 @@ fn begin(json_bytes: usize) -> BytesMut {
     memory
 }
 
-/// The arrays of some contiguous events, each about [`ARRAY_BYTES_TARGET`] long at most or of one event.
-pub(super) fn arrays_of(names: &str, epoch: Epoch, records: &[Record]) -> Vec<Array> {
+/// The arrays of some contiguous events, each about 64 KiB long at most or of one event. `names` are the JSON
+/// members that name the stream.
+pub fn arrays_of(names: &str, epoch: Epoch, records: &[Record]) -> Vec<Array> {
     let size = |record: &Record| record.payload().len() + names.len() + ITEM_OVERHEAD_BYTES;
     let mut arrays = Vec::new();
     let mut rest = records;

@@ -15,7 +15,7 @@ mod routes;
 mod slab;
 mod subscription;
 
-pub use item::{Kind, SSE_END, one_line, sse_head};
+pub use item::{Array, Kind, SSE_END, arrays_of, one_line, sse_head};
 pub use listener::SubscriptionId;
 pub use outbox::{ArrayEntry, Entry, Fault, Outbox};
 pub use positions::{Place, PositionsError, decode, encode, tag_of};

@@ -68,7 +68,7 @@ impl Entry {
 
 impl Outbox {
     /// An empty outbox for `bytes_max` bytes.
-    pub(super) fn new(bytes_max: usize) -> Outbox {
+    pub fn new(bytes_max: usize) -> Outbox {
         let (entries, fault) = (RefCell::default(), RefCell::default());
         Outbox { entries, bytes: Cell::new(0), bytes_max, fault, changed: Notify::new() }
     }
