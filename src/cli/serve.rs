@@ -8,6 +8,7 @@ use super::config;
 use super::error::{CliError, Exit};
 use crate::config::{Config, Cores, Origin};
 use crate::server::{self, ServerConfig, Web};
+use crate::sys::executor::Spin;
 use crate::sys::preflight;
 use crate::sys::signal::BlockedSignals;
 use std::time::Duration;
@@ -42,7 +43,10 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
         partition_count: if is_count_given { config.server.partitions } else { 0 },
         limits: config.limits.clone(),
         strict: config.server.strict,
-        spin: Duration::from_micros(config.server.spin_us),
+        spin: Spin {
+            always: Duration::from_micros(config.server.spin_us),
+            adaptive_max: Duration::from_micros(config.server.spin_adaptive_us),
+        },
     })
 }
 

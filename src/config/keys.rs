@@ -85,6 +85,13 @@ static SHELL_KEYS: &[Key] = &[
         read: |config| Value::Number(config.server.spin_us),
     },
     Key {
+        dotted: "server.spin_adaptive_us",
+        kind: Kind::DurationUs,
+        summary: "Longest spin before a sleep of a core that keeps being woken within that time; 0 for none.",
+        write: |config, value| config.server.spin_adaptive_us.set_number(&value),
+        read: |config| Value::Number(config.server.spin_adaptive_us),
+    },
+    Key {
         dotted: "http.addr",
         kind: Kind::Address,
         summary: "Address and port of the HTTP face; port 0 takes a free one.",

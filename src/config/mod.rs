@@ -54,6 +54,8 @@ pub struct ServerSettings {
     pub strict: bool,
     /// Microseconds that an idle core spins before it sleeps.
     pub spin_us: u64,
+    /// Microseconds that it spins at most while waits are shorter than that.
+    pub spin_adaptive_us: u64,
 }
 
 /// The section `[http]`.
@@ -73,6 +75,7 @@ impl Default for Config {
                 dev: false,
                 strict: false,
                 spin_us: 0,
+                spin_adaptive_us: 200,
             },
             http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             limits: Limits::default(),

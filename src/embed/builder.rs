@@ -9,12 +9,12 @@ use super::pending::{Pending, pair};
 use super::stream::Stream;
 use crate::server::{self, ServeError, ServerConfig, Web};
 use crate::shard::ShardTable;
+use crate::sys::executor::Spin;
 use crate::sys::post;
 use crate::sys::preflight::allowed_cpus;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use types::{Failure, Limits, StreamKey};
 
 /// What a server is started with.
@@ -35,7 +35,7 @@ impl Builder {
             partition_count: 0,
             limits: Limits::default(),
             strict: false,
-            spin: Duration::ZERO,
+            spin: Spin::default(),
         };
         Builder { config, calls_max: 1024 }
     }

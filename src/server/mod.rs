@@ -17,7 +17,7 @@ pub use error::ServeError;
 pub use face::Face;
 pub use web::Web;
 
-use crate::sys::executor::{CoreOptions, CoreThread, start_core};
+use crate::sys::executor::{CoreOptions, CoreThread, Spin, start_core};
 use crate::sys::lock::{DirLock, LockError};
 use crate::sys::mesh;
 use crate::sys::net::Bound;
@@ -33,7 +33,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 use types::{CoreId, Limits};
 
 /// Threads for blocking work: directory syncs and listings, later password hashes.
@@ -59,8 +58,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Refuse to start on damage in acknowledged events instead of serving the rest.
     pub strict: bool,
-    /// How long an idle core looks for work before it sleeps; zero costs nothing when idle.
-    pub spin: Duration,
+    /// How long an idle core looks for work before it sleeps.
+    pub spin: Spin,
 }
 
 /// A server that is ready.

@@ -2,7 +2,7 @@
 
 use super::{Face, ServeError, Server, ServerConfig, start};
 use crate::shard::CoreLink;
-use crate::sys::executor::{Either, race};
+use crate::sys::executor::{Either, Spin, race};
 use crate::sys::net::{READ_BYTES_MAX, Stream};
 use crate::sys::preflight::allowed_cpus;
 use crate::sys::tests::TempDir;
@@ -117,7 +117,7 @@ fn config(dir: &Path, core_count: usize) -> ServerConfig {
         partition_count: 0,
         limits: Limits { connections_max: 100, ..Limits::default() },
         strict: false,
-        spin: Duration::ZERO,
+        spin: Spin::default(),
     }
 }
 

@@ -5,8 +5,8 @@
 //! (connections) and `Background` (checkpoints, merges, scans). A panic in a task takes the process down.
 
 use super::pulse;
-pub use super::reactor::Queue;
 use super::reactor::{self, Core, Sleep};
+pub use super::reactor::{Queue, Spin};
 use std::future::Future;
 use std::io;
 use std::sync::mpsc;
@@ -20,8 +20,8 @@ pub struct CoreOptions {
     pub cpu: usize,
     /// Name of the thread.
     pub name: String,
-    /// How long an idle core looks for work before it sleeps; zero costs nothing when idle.
-    pub spin: Duration,
+    /// How long an idle core looks for work before it sleeps.
+    pub spin: Spin,
 }
 
 /// A running core.

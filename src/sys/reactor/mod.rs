@@ -10,6 +10,7 @@ pub(super) mod op;
 mod remote;
 mod ring;
 pub(super) mod source;
+mod spin;
 mod timers;
 
 use async_task::Runnable;
@@ -17,6 +18,8 @@ pub(super) use remote::Remote;
 use ring::Ring;
 pub(super) use ring::probe as probe_rings;
 use slab::Slab;
+pub use spin::Spin;
+use spin::SpinWindow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -86,7 +89,7 @@ fn with_ring<T>(act: impl FnOnce(&mut Ring) -> T) -> Option<T> {
 /// The loop of one core. Dropping it ends all tasks of the thread and waits for the kernel.
 pub(super) struct Core {
     remote: Arc<Remote>,
-    spin: Duration,
+    spin: SpinWindow,
 }
 
 impl Core {
@@ -94,7 +97,7 @@ impl Core {
     ///
     /// # Errors
     /// The system refuses a ring or a descriptor.
-    pub(super) fn open(spin: Duration) -> io::Result<Core> {
+    pub(super) fn open(spin: Spin) -> io::Result<Core> {
         let remote = Arc::new(Remote::new()?);
         let ring = Ring::new(remote.clone())?;
         LOCAL.with(|local| {
@@ -103,7 +106,7 @@ impl Core {
             *local.remote.borrow_mut() = Some(remote.clone());
             local.address.set(Arc::as_ptr(&remote));
         });
-        Ok(Core { remote, spin })
+        Ok(Core { remote, spin: SpinWindow::new(spin) })
     }
 
     /// The core as other threads see it.
@@ -112,7 +115,7 @@ impl Core {
     }
 
     /// Runs the future that `main` makes until it ends; what it has spawned ends with it.
-    pub(super) fn run<F: Future + 'static>(self, main: impl FnOnce() -> F) -> F::Output {
+    pub(super) fn run<F: Future + 'static>(mut self, main: impl FnOnce() -> F) -> F::Output {
         let output = Rc::new(RefCell::new(None));
         spawn(Queue::Commit, {
             let (main, output) = (main(), output.clone());
@@ -126,7 +129,7 @@ impl Core {
         output.take().expect("the loop ends when it is there")
     }
 
-    fn turn_until(&self, is_over: impl Fn() -> bool) {
+    fn turn_until(&mut self, is_over: impl Fn() -> bool) {
         let (mut wakers, mut woken) = (Vec::new(), Vec::new());
         let mut background_from = Instant::now();
         loop {
@@ -153,21 +156,24 @@ impl Core {
     }
 
     /// Waits for a completion, a timer or a wake-up from elsewhere.
-    fn sleep(&self) {
-        if !self.spin.is_zero() && self.spin_until_work() {
+    fn sleep(&mut self) {
+        let (window, begin) = (self.spin.get(), Instant::now());
+        if !window.is_zero() && self.spin_until_work(window) {
             return;
         }
         if self.remote.fall_asleep() {
             let deadline = LOCAL.with(|local| local.timers.borrow().next());
             with_ring(|ring| ring.wait(deadline));
             self.remote.wake_up();
+            self.spin.slept(begin.elapsed());
         } else {
             with_ring(Ring::submit_if_needed);
         }
     }
 
-    /// Looks for work without sleeping, for a while; whether there is some.
-    fn spin_until_work(&self) -> bool {
+    /// Looks for work for `window` without sleeping; whether there is some. Others who want the processor get
+    /// it.
+    fn spin_until_work(&self, window: Duration) -> bool {
         with_ring(Ring::submit_if_needed);
         let deadline = LOCAL.with(|local| local.timers.borrow().next());
         let begin = Instant::now();
@@ -180,10 +186,10 @@ impl Core {
             if self.remote.has_woken() || deadline.is_some_and(|deadline| deadline <= now) {
                 return true;
             }
-            if now - begin >= self.spin {
+            if now - begin >= window {
                 return false;
             }
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
     }
 }

@@ -4,11 +4,10 @@ mod cores;
 mod disks;
 mod network;
 
-use super::executor::{CoreOptions, start_core};
+use super::executor::{CoreOptions, Spin, start_core};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 /// Runs a future on a core of its own and gives its result.
 pub(crate) fn on_a_core<T, F>(main: impl FnOnce() -> F + Send + 'static) -> T
@@ -22,7 +21,7 @@ where
 /// Options of the `index`th core; those that the machine lacks share processors.
 pub(crate) fn options(index: usize) -> CoreOptions {
     let cpus = super::preflight::allowed_cpus();
-    CoreOptions { cpu: cpus[index % cpus.len()], name: format!("core-{index}"), spin: Duration::ZERO }
+    CoreOptions { cpu: cpus[index % cpus.len()], name: format!("core-{index}"), spin: Spin::default() }
 }
 
 /// A new empty directory on the disk that the build uses.
