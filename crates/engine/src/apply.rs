@@ -3,6 +3,7 @@
 //! The same code runs after a commit and in recovery's replay, so the state is a function of the log.
 //! Nothing is applied above the committed watermark.
 
+use crate::checkpoint::CHANGE_BYTES;
 use crate::command::{Change as Told, Delivery, Effect};
 use crate::commit::{Change, SealedBatch, emptied};
 use crate::idempotency::KeyUse;
@@ -34,6 +35,7 @@ impl Engine {
         let entry = &mut self.partitions[*partition];
         assert!(entry.applied < header.first_index, "log indexes are applied once, ascending");
         entry.applied = header.last_index();
+        entry.dirty_bytes += u64::from(header.record_count) * CHANGE_BYTES;
         match *change {
             Change::Events(ref events) => {
                 for (index, event) in (header.first_index.0..).zip(events) {
@@ -98,6 +100,7 @@ impl Engine {
         stream.last_index = index;
         stream.bytes += len as u64;
         let (expected, partition) = (stream.next, usize::from(stream.partition));
+        self.partitions[partition].dirty_bytes += len as u64;
         let active = stream.active_mut();
         if active.deliver_from.is_none() {
             active.deliver_from = Some(expected);

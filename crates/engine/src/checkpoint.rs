@@ -8,13 +8,15 @@
 
 use crate::command::Effect;
 use crate::machine::{Engine, JobKind, Phase};
-use crate::partition::SegmentFile;
+use crate::partition::{Partition, SegmentFile};
 use crate::segment_job::{Fed, SLICE_BYTES, SegmentJob, Source};
 use crate::stream::{ACTIVE_COST_BYTES, Stream, StreamSlot};
 use commitlog::{IdempotencyEntry, SegmentBuilder, SegmentMeta, StreamState};
 use std::collections::VecDeque;
 use types::{Epoch, LogIndex, Record, SeqNum, StreamKey, Term};
 
+/// What a change counts for in a checkpoint's progress beside the bytes of its record.
+pub(crate) const CHANGE_BYTES: u64 = 64;
 /// Partitions whose segments are written at the same time. Each has up to two pieces in memory.
 pub(crate) const LANES: usize = 4;
 
@@ -25,8 +27,8 @@ pub(crate) struct Checkpoint {
     partitions_left: VecDeque<usize>,
     /// Groups before this one are covered when the checkpoint ends.
     replay_from: u64,
-    /// Changes of the partitions that are in segments now.
-    changes_done: u64,
+    /// Bytes of the partitions that are in segments now.
+    bytes_done: u64,
     /// Bytes of the journal that were in use when it began, and of memory that only the journal backed.
     journal_at_begin: u64,
     memory_at_begin: u64,
@@ -37,8 +39,8 @@ pub(crate) struct Checkpoint {
 pub(crate) struct MemorySource {
     /// Everything up to here is in the segment.
     pub(crate) upto: LogIndex,
-    /// Changes that are frozen, and those of them that were put into the segment so far, about.
-    changes: u64,
+    /// Bytes that are frozen, and those of them that were put into the segment so far, about.
+    bytes: u64,
     fed: u64,
     streams: Vec<FrozenStream>,
     keys: Vec<IdempotencyEntry>,
@@ -89,21 +91,23 @@ impl Engine {
         ];
         // The last eighth is for the checkpoint's end.
         let used = |(now, begin, max): (u64, u64, u64)| {
-            now.saturating_sub(begin) as f64 / (max / 8 * 7).saturating_sub(begin).max(1) as f64
+            // One that begins with less room than this is not to stop everything for it.
+            let room = (max / 8 * 7).saturating_sub(begin).max(max / 16);
+            now.saturating_sub(begin) as f64 / room.max(1) as f64
         };
         let used = uses.into_iter().map(used).fold(0.0, f64::max);
         Some(used - self.checkpoint_progress(checkpoint))
     }
 
-    /// How much of the changes is in segments, from 0 to 1.
+    /// How much of what has changed is in segments, from 0 to 1.
     fn checkpoint_progress(&self, checkpoint: &Checkpoint) -> f64 {
-        let changes_of = |&at: &usize| self.partitions[at].changes_not_in_segments();
-        let waiting: u64 = checkpoint.partitions_left.iter().map(changes_of).sum();
-        let (mut done, mut all) = (checkpoint.changes_done, checkpoint.changes_done + waiting);
+        let bytes_of = |&at: &usize| self.partitions[at].dirty_bytes;
+        let waiting: u64 = checkpoint.partitions_left.iter().map(bytes_of).sum();
+        let (mut done, mut all) = (checkpoint.bytes_done, checkpoint.bytes_done + waiting);
         for job in self.checkpoint_jobs.iter().flatten() {
             if let Source::Memory(source) = &job.source {
-                done += source.fed.min(source.changes);
-                all += source.changes;
+                done += source.fed.min(source.bytes);
+                all += source.bytes;
             }
         }
         done as f64 / all.max(1) as f64
@@ -126,17 +130,17 @@ impl Engine {
     }
 
     pub(crate) fn has_dirty_partitions(&self) -> bool {
-        self.partitions.iter().any(|partition| !partition.dirty.is_empty())
+        self.partitions.iter().any(Partition::is_dirty)
     }
 
     pub(crate) fn begin_checkpoint(&mut self, out: &mut Vec<Effect>) {
         assert!(self.checkpoint.is_none());
-        let dirty = self.partitions.iter().enumerate().filter(|(_, partition)| !partition.dirty.is_empty());
+        let dirty = self.partitions.iter().enumerate().filter(|(_, partition)| partition.is_dirty());
         let partitions_left = dirty.map(|(at, _)| at).collect();
         self.checkpoint = Some(Checkpoint {
             partitions_left,
             replay_from: self.journal.durable + 1,
-            changes_done: 0,
+            bytes_done: 0,
             journal_at_begin: self.journal.bytes_in_use(),
             memory_at_begin: self.uncheckpointed_bytes(),
         });
@@ -158,7 +162,7 @@ impl Engine {
         if let Some(lane) = lane_free
             && let Some(partition) = checkpoint.partitions_left.pop_front()
         {
-            if !self.partitions[partition].dirty.is_empty() {
+            if self.partitions[partition].is_dirty() {
                 self.checkpoint_jobs[lane] = Some(self.freeze(partition));
             }
             return;
@@ -199,8 +203,8 @@ impl Engine {
             term_last: Term(1),
             replaces: None,
         };
-        let changes = upto.0 - after.0;
-        let source = MemorySource { upto, changes, fed: 0, streams, keys, at: 0, next: None };
+        let bytes = std::mem::take(&mut self.partitions[partition].dirty_bytes);
+        let source = MemorySource { upto, bytes, fed: 0, streams, keys, at: 0, next: None };
         SegmentJob::new(partition, meta, Source::Memory(source), self.limits.chunk_bytes_max)
     }
 
@@ -255,7 +259,7 @@ impl Engine {
             for record in self.frozen_records(slot, state, from) {
                 builder.push_record(record);
                 next = record.seq().next();
-                source.fed += 1;
+                source.fed += record.encoded().len() as u64 + CHANGE_BYTES;
                 fed_bytes += record.encoded().len();
                 if fed_bytes >= SLICE_BYTES {
                     break;
@@ -300,7 +304,7 @@ impl Engine {
         entry.drop_room();
         self.choose_merge();
         // What was written since then is the next checkpoint's: this one must end under any load.
-        self.checkpoint.as_mut().expect("it has written a segment").changes_done += source.changes;
+        self.checkpoint.as_mut().expect("it has written a segment").bytes_done += source.bytes;
         for frozen in source.streams {
             let FrozenStream { slot, state, wrote, .. } = frozen;
             if self.same_incarnation(slot, &state.key, state.epoch).is_some() {
@@ -321,6 +325,7 @@ impl Engine {
     pub(crate) fn unfreeze(&mut self, partition: usize, source: MemorySource) {
         let checkpoint = self.checkpoint.as_mut().expect("it has written a segment");
         checkpoint.partitions_left.push_front(partition);
+        self.partitions[partition].dirty_bytes += source.bytes;
         for frozen in source.streams {
             if self.catalog.slot(frozen.slot.0).is_some_and(|stream| stream.key == frozen.state.key) {
                 self.mark_dirty(frozen.slot);

@@ -428,6 +428,9 @@ impl Engine {
 
     /// Background work went well: a full disk has room again.
     pub(crate) fn handle_background_success(&mut self, out: &mut Vec<Effect>) {
+        if self.full_retry_at.is_some() {
+            return; // it was under way when another one failed
+        }
         if std::mem::take(&mut self.storage_full) {
             out.push(Effect::Notice("the disk has room again: appends are taken".to_owned()));
         }

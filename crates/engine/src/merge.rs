@@ -183,7 +183,8 @@ impl Engine {
             let address = self.chunk_address(partition, ordinal, run.chunk_offset);
             let segment = self.partitions[partition].segment(ordinal).expect("inputs are there");
             match source.loaded[input].load(&run, &address, segment.trailer.footer_offset) {
-                Ok(Loaded::Ready) => {}
+                // A chunk that is mostly dead is work all the same.
+                Ok(Loaded::Ready(decoded)) => fed_bytes += decoded,
                 Ok(Loaded::Read(range)) => {
                     let (offset, len) = (range.start, range.end - range.start);
                     let needed = u64::from(run.chunk_len);
@@ -201,7 +202,6 @@ impl Engine {
             let from = run.first_seq.max(alive_from);
             for record in source.loaded[input].records(key, *epoch, from, run.last_seq) {
                 builder.push_record(record);
-                fed_bytes += record.encoded().len();
             }
             source.run = Some(run_at + 1);
         }

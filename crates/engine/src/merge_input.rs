@@ -24,8 +24,8 @@ pub(crate) struct MergeInput {
 
 /// What a merge needs of an input.
 pub(crate) enum Loaded {
-    /// The chunk of the run is decoded.
-    Ready,
+    /// The chunk of the run is decoded; so many bytes were decoded for it now.
+    Ready(usize),
     /// These bytes of the file have to be read first.
     Read(Range<u64>),
 }
@@ -42,7 +42,7 @@ impl MergeInput {
         end: u64,
     ) -> Result<Loaded, FormatError> {
         if self.chunk.as_ref().is_some_and(|(at, _)| *at == run.chunk_offset) {
-            return Ok(Loaded::Ready);
+            return Ok(Loaded::Ready(0));
         }
         let Some(bytes) = self.bytes_of(run) else {
             let needed = run.chunk_offset..run.chunk_offset + u64::from(run.chunk_len);
@@ -54,7 +54,7 @@ impl MergeInput {
         // As they are written. They are looked up by stream.
         runs.sort_by(|a, b| a.key.cmp(&b.key));
         self.chunk = Some((run.chunk_offset, runs));
-        Ok(Loaded::Ready)
+        Ok(Loaded::Ready(bytes.len()))
     }
 
     /// The bytes of the run's chunk; fewer, when the file ended before it did.
@@ -110,7 +110,7 @@ mod tests {
             ChunkAddress { directory_id: 1, partition: types::PartitionId(0), ordinal: 1, offset: 0 };
         match input.load(run, &address, end) {
             Ok(Loaded::Read(range)) => Some(range),
-            Ok(Loaded::Ready) | Err(_) => None,
+            Ok(Loaded::Ready(_)) | Err(_) => None,
         }
     }
 

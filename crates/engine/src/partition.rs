@@ -41,6 +41,8 @@ pub(crate) struct Partition {
     pub(crate) idempotency: IdempotencyTable,
     /// Streams with changes that are not in segments.
     pub(crate) dirty: Vec<StreamSlot>,
+    /// What these changes are about, in bytes of a segment.
+    pub(crate) dirty_bytes: u64,
     /// Index of the open batch of events in the open group.
     pub(crate) open_batch: Option<usize>,
     /// Memory for the next batches of events; empty while one is open.
@@ -69,6 +71,7 @@ impl Partition {
             gaps: Vec::new(),
             idempotency: IdempotencyTable::default(),
             dirty: Vec::new(),
+            dirty_bytes: 0,
             open_batch: None,
             room: BytesMut::new(),
             batch_bytes: 0,
@@ -102,9 +105,10 @@ impl Partition {
         self.room = BytesMut::new();
     }
 
-    /// Changes that only memory and the journal hold.
-    pub(crate) fn changes_not_in_segments(&self) -> u64 {
-        self.applied.0 - self.checkpointed.0
+    /// Whether something is only in memory and in the journal. A gap that recovery found has no stream, and
+    /// is nowhere else either until a manifest tells of it.
+    pub(crate) fn is_dirty(&self) -> bool {
+        !self.dirty.is_empty() || self.checkpointed < self.applied
     }
 
     pub(crate) fn assert_invariants(&self) {

@@ -10,7 +10,7 @@ use crate::disk::FileId;
 use crate::recover_partition::{LoadedPartition, Trust, Useless, UselessWhy, segment_missing};
 use crate::recover_segment::LoadedSegment;
 use crate::refusal::Refusal;
-use commitlog::{BLOCK_BYTES, PartitionGap, SegmentMeta, Verdict};
+use commitlog::{BLOCK_BYTES, BatchBody, PartitionGap, SegmentMeta, Verdict};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use types::{LogIndex, PartitionId};
@@ -43,7 +43,12 @@ impl JournalCover {
         for batch in verdicts.flat_map(|verdict| &verdict.accepted).flat_map(|group| &group.batches) {
             let header = &batch.header;
             let batches = cover.batches.entry(header.partition).or_default();
-            batches.push((header.first_index, header.last_index()));
+            // What a gap tells of is known as well.
+            let first = match batch.body {
+                BatchBody::Gap { from, .. } => from.min(header.first_index),
+                _ => header.first_index,
+            };
+            batches.push((first, header.last_index()));
         }
         cover
     }
@@ -98,13 +103,27 @@ pub(crate) fn settle(loaded: &mut LoadedPartition, journal: &JournalCover) -> Re
             return Err(segment_missing(loaded.id, entry, None));
         }
     }
+    let needed_before = segments_that_go_on(&segments, journal, loaded.id);
     for segment in segments {
-        settling.place(segment)?;
+        settling.place(segment, &needed_before)?;
     }
     for useless in &loaded.useless {
         settling.drop_useless(useless)?;
     }
     Ok(settling.settled)
+}
+
+/// Where whole segments without a manifest begin of which the journal does not hold everything, or that such
+/// a one follows: each of them goes on where another ends, which has to be used then.
+fn segments_that_go_on(segments: &[LoadedSegment], journal: &JournalCover, id: PartitionId) -> Vec<LogIndex> {
+    let mut needed: Vec<LogIndex> = Vec::new();
+    for segment in segments.iter().rev().filter(|segment| segment.whole && !segment.named) {
+        let SegmentMeta { first_index, last_index, .. } = *segment.meta();
+        if !journal.holds(id, first_index, last_index) || needed.contains(&last_index.next()) {
+            needed.push(first_index);
+        }
+    }
+    needed
 }
 
 /// A decision under way.
@@ -154,8 +173,8 @@ impl Settling<'_> {
         Ok(left)
     }
 
-    /// Uses a segment, or drops it.
-    fn place(&mut self, segment: LoadedSegment) -> Result<(), Refusal> {
+    /// Uses a segment, or drops it. `needed_before` are first indexes of segments that need the one before.
+    fn place(&mut self, segment: LoadedSegment, needed_before: &[LogIndex]) -> Result<(), Refusal> {
         let meta = *segment.meta();
         if segment.named {
             self.take(segment);
@@ -166,7 +185,8 @@ impl Settling<'_> {
             return Ok(());
         }
         let goes_on = segment.whole && meta.first_index == self.upto.next();
-        if goes_on && !self.journal.holds(self.id, meta.first_index, meta.last_index) {
+        let is_held = self.journal.holds(self.id, meta.first_index, meta.last_index);
+        if goes_on && (!is_held || needed_before.contains(&meta.last_index.next())) {
             self.notice(format!("segment {} is whole and goes on where the manifest ends", meta.ordinal));
             self.take(segment);
             return Ok(());

@@ -85,6 +85,29 @@ fn commits_wait_for_a_checkpoint_that_they_outrun_long_before_the_journal_is_ful
 }
 
 #[test]
+fn a_checkpoint_that_begins_with_little_room_does_not_stop_every_commit() {
+    let mut rig = Rig::with_limits(Limits { journal_files_max: 16, ..small_limits() });
+    rig.disk.fault = Some((writes_segment, DiskErrorKind::Io));
+    while rig.engine.stats().journal_bytes < 16 * 12 * 4096 / 16 * 14 {
+        rig.now = Timestamp(rig.now.0 + 501);
+        let asked = ask_for_many(&mut rig, 1);
+        rig.settle();
+        assert!(rig.has_reply(asked[0]), "the journal has room: {:?}", rig.engine.stats());
+    }
+    // The next life begins with a checkpoint at once, and none of its operations comes to an end.
+    let mut rig = rig.crash();
+    (rig.disk.fault, rig.is_holding) = (None, true);
+    for _ in 0..2 {
+        let asked = ask_to_append(&mut rig, "s", "1");
+        for _ in 0..3 {
+            rig.turn();
+            rig.complete_journal();
+        }
+        assert!(rig.has_reply(asked), "{:?}", rig.engine.stats());
+    }
+}
+
+#[test]
 fn commits_do_not_wait_for_a_checkpoint_that_fails() {
     let mut rig = Rig::new();
     rig.disk.fault = Some((writes_segment, DiskErrorKind::Io));

@@ -98,6 +98,32 @@ fn numbers_that_a_lost_last_commit_may_have_held_are_never_used_again() {
 }
 
 #[test]
+fn lost_numbers_stay_lost_when_only_others_are_written_and_checkpointed_since() {
+    for ends_cleanly in [false, true] {
+        let mut rig = Rig::new();
+        rig.fill("s", 2);
+        let mut rig = rig.restart();
+        rig.append("s", "\"three\"");
+        prove_the_last_commit(&mut rig);
+        let at = block_of(&rig, "three");
+        flip(&mut rig, JOURNAL, at + 200);
+        let mut rig = rig.crash();
+        // The journal that tells of the loss is given up.
+        let before = rig.engine.stats().checkpoints;
+        while rig.engine.stats().checkpoints < before + 2 {
+            rig.append("other", "1");
+        }
+        let mut rig = if ends_cleanly { rig.restart() } else { rig.crash() };
+        assert_eq!(rig.append("s", "\"four\"").first, SeqNum(4), "ends cleanly: {ends_cleanly}");
+        let mut rig = rig.crash();
+        let reply = rig.read("s", ReadFrom::Seq(SeqNum(1)), 100);
+        let got: Vec<u64> = reply.records.iter().map(|record| record.seq().0).collect();
+        assert_eq!(got, [1, 2, 4], "ends cleanly: {ends_cleanly}");
+        assert_eq!(reply.gaps.len(), 1, "{:?}", reply.gaps);
+    }
+}
+
+#[test]
 fn strict_start_refuses_damage_in_acknowledged_data() {
     let mut rig = Rig::new();
     rig.append("s", "\"one\"");
