@@ -1,6 +1,6 @@
-//! A queue between threads for what is rare: boot, recovery, signals, results of blocking work.
+//! A queue between threads: boot, recovery, signals, results of blocking work, calls of an embedding program.
 //!
-//! Messages of clients never come this way (that is `mesh`). Any number of senders on any thread, one
+//! Messages between cores never come this way (that is `mesh`). Any number of senders on any thread, one
 //! receiver on any executor. Unbounded: whoever uses it sends a number of values that is bounded by itself.
 
 use std::collections::VecDeque;

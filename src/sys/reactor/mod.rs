@@ -49,6 +49,8 @@ const BACKGROUND_SLICE: Duration = Duration::from_micros(250);
 /// After background work a busy core does other work for so many times as long. What is appended has to be
 /// checkpointed and merged at the rate at which it comes, so this is not a tenth but a third of the time.
 const BACKGROUND_PAUSE: u32 = 2;
+/// Looks for work, some 0.1 µs each, between two offers of the processor to others.
+const LOOKS_PER_YIELD: u32 = 16;
 /// Tasks between two looks at the clock; those of the background take longer, and it is looked at after each.
 const CLOCK_EVERY: usize = 16;
 
@@ -158,14 +160,15 @@ impl Core {
     /// Waits for a completion, a timer or a wake-up from elsewhere.
     fn sleep(&mut self) {
         let (window, begin) = (self.spin.get(), Instant::now());
-        if !window.is_zero() && self.spin_until_work(window) {
+        let deadline = LOCAL.with(|local| local.timers.borrow().next());
+        if !window.is_zero() && self.spin_until_work(window, deadline) {
+            self.spin.found(waited(begin, deadline));
             return;
         }
         if self.remote.fall_asleep() {
-            let deadline = LOCAL.with(|local| local.timers.borrow().next());
             with_ring(|ring| ring.wait(deadline));
             self.remote.wake_up();
-            self.spin.slept(begin.elapsed());
+            self.spin.slept(waited(begin, deadline));
         } else {
             with_ring(Ring::submit_if_needed);
         }
@@ -173,11 +176,10 @@ impl Core {
 
     /// Looks for work for `window` without sleeping; whether there is some. Others who want the processor get
     /// it.
-    fn spin_until_work(&self, window: Duration) -> bool {
+    fn spin_until_work(&self, window: Duration, deadline: Option<Instant>) -> bool {
         with_ring(Ring::submit_if_needed);
-        let deadline = LOCAL.with(|local| local.timers.borrow().next());
         let begin = Instant::now();
-        loop {
+        for look in 1_u32.. {
             let now = Instant::now();
             if with_ring(|ring| ring.has_completions()) == Some(true) {
                 with_ring(Ring::submit);
@@ -189,9 +191,20 @@ impl Core {
             if now - begin >= window {
                 return false;
             }
-            std::thread::yield_now();
+            if look.is_multiple_of(LOOKS_PER_YIELD) {
+                std::thread::yield_now();
+            } else {
+                std::hint::spin_loop();
+            }
         }
+        false
     }
+}
+
+/// How long a core had nothing to do since `begin`; for ever, when only a timer of its own has ended that.
+fn waited(begin: Instant, deadline: Option<Instant>) -> Duration {
+    let now = Instant::now();
+    if deadline.is_some_and(|deadline| deadline <= now) { Duration::MAX } else { now - begin }
 }
 
 /// Runs what is ready, each queue for a slice at most.

@@ -37,6 +37,14 @@ impl SpinWindow {
         self.learned.max(self.spin.always)
     }
 
+    /// Work came after `waited`, before the core slept. One that was kept from looking, by somebody else on
+    /// its processor, would have been woken earlier.
+    pub(super) fn found(&mut self, waited: Duration) {
+        if waited > self.get() * 2 {
+            self.slept(Duration::MAX);
+        }
+    }
+
     /// There was nothing to do for `waited`, looking and sleeping together, and the core slept.
     pub(super) fn slept(&mut self, waited: Duration) {
         let longer = (self.learned * 2).max(WINDOW_MIN).min(self.spin.adaptive_max);
@@ -74,6 +82,16 @@ mod tests {
         assert_eq!(after(&[100, 100, 100, 201, 201, 201], spin), Duration::ZERO);
         let busy = [100; 99];
         assert_eq!(after(&[&busy[..], &[9_999; 4]].concat(), spin), Duration::ZERO);
+    }
+
+    #[test]
+    fn work_that_is_found_late_counts_as_a_long_sleep() {
+        let mut window = SpinWindow::new(Spin { adaptive_max: MAX, ..Spin::default() });
+        (0..9).for_each(|_| window.slept(Duration::from_micros(100)));
+        window.found(MAX * 2);
+        assert_eq!(window.get(), MAX);
+        window.found(Duration::from_millis(3));
+        assert_eq!(window.get(), MAX / 2);
     }
 
     #[test]
