@@ -1,4 +1,4 @@
-//! Benches of the cores: what one event costs in time, instructions and calls of the allocator.
+//! Benches of the cores and the shell's hot parts: what one event costs in time, instructions, allocations.
 //!
 //! Three programs share this library. `benches/cores.rs` measures time and prints the table; the binary
 //! `counted` runs the same cases with an allocator that counts, so that counting never falsifies a time;

@@ -338,7 +338,7 @@ pub(crate) struct ReportArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 Each round starts Millrace on a new data directory, runs the scenario, stops it, and does the same with the
-peer. Peers are started by scripts (`redis.sh start PORT`, `redis.sh stop`) that say which processes they
+peer. Peers are started by scripts (`redis.sh start PORT`, `redis.sh stop PORT`) that say which processes they
 started and how durable they are.
 
 Examples:

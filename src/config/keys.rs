@@ -66,7 +66,7 @@ static SHELL_KEYS: &[Key] = &[
     Key {
         dotted: "server.dev",
         kind: Kind::Flag,
-        summary: "Development mode: loopback addresses only.",
+        summary: "Development mode; no effect so far, since only loopback addresses are taken anyway.",
         write: |config, value| config.server.dev = value.into_flag(),
         read: |config| Value::Flag(config.server.dev),
     },

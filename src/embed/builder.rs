@@ -75,7 +75,7 @@ impl Builder {
         self
     }
 
-    /// How many calls may be under way at once (default 1,024); the next caller waits.
+    /// How many calls may be under way at once (default 1,024); the next caller's thread waits.
     #[must_use]
     pub fn calls_max(mut self, count: usize) -> Builder {
         self.calls_max = count;
@@ -99,6 +99,11 @@ impl Builder {
 
 /// A server that runs in this process. Dropped, it goes on until the process ends, which loses nothing that
 /// was acknowledged; [`Server::shutdown`] stops it cleanly.
+///
+/// It is the whole server, and ends the process where `millrace serve` would end its own: with exit code 74
+/// when the journal fails, by an abort when a core hangs for 30 s. It raises the process's soft limits of
+/// open files and lockable memory, and writes notices to stderr. A call beyond [`Builder::calls_max`] and
+/// [`Subscription::next`](super::Subscription::next) wait on the thread that calls.
 pub struct Server {
     running: server::Server,
     shared: Arc<Shared>,

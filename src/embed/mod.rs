@@ -8,7 +8,8 @@
 //! println!("{:?}", kitchen.read(ReadFrom::Seq(stored.first), 10).wait()?.records);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-//! Any thread may call. What calls return is waited for ([`Pending::wait`]) or awaited in any executor.
+//! Any thread may call. What calls return is waited for ([`Pending::wait`]) or awaited in any executor; see
+//! [`Server`] for what a whole server does to its process.
 
 mod builder;
 mod core_face;

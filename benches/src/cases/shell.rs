@@ -1,16 +1,20 @@
-//! The shell's own work for an event: its wire forms for listeners, their outboxes, the way between cores.
+//! The shell's own work for an event: the reply to its append, its wire forms for listeners, the way to them.
 //!
-//! What a hop costs beyond this (a wake-up of a core that sleeps) is the kernel's, and is counted where the
-//! whole server runs.
+//! What needs an event loop or a socket is counted where the whole server runs.
 
 use super::repeat;
-use crate::specimens::records;
+use crate::specimens::{key, records};
 use crate::{Case, Work};
+use bytes::BytesMut;
+use engine::{AckLevel, Appended};
 use futures_lite::future::block_on;
+use http1::{ReplyTo, Version};
 use millrace::broker::fanout::{Entry, Outbox, arrays_of};
+use millrace::faces::http::appended::encode_appended;
 use millrace::sys::lane::{Receiver, Sender, lane};
 use std::hint::black_box;
-use types::{Epoch, Record};
+use std::thread;
+use types::{Epoch, Record, SeqNum, Timestamp};
 
 /// Members that name the stream in each item.
 const NAMES: &str = "\"bucket\":\"bench\",\"stream\":\"house/000007\"";
@@ -22,6 +26,7 @@ const DELIVERIES: usize = 16;
 const BATCH: u64 = 64;
 
 pub(super) const CASES: &[Case] = &[
+    Case { name: "append/reply", event: "usual reply to an append", rounds: 64, prepare: replies },
     Case {
         name: "fanout/encode/websocket",
         event: "event of 128 B as a WebSocket message, a delivery each",
@@ -58,7 +63,31 @@ pub(super) const CASES: &[Case] = &[
         rounds: 32,
         prepare: || hop(BATCH),
     },
+    Case {
+        name: "hop/threads-64",
+        event: "message to another thread and back, 64 in a batch",
+        rounds: 16,
+        prepare: threads,
+    },
 ];
+
+fn replies() -> Box<dyn Work> {
+    let stream = key(7);
+    repeat(
+        (stream, BytesMut::with_capacity(64 << 10)),
+        |(_, out)| out.clear(),
+        |(stream, out)| {
+            let to = ReplyTo { version: Version::Http11, head_only: false, keep_alive: true };
+            for seq in 1..=BATCH {
+                let (first, time) = (SeqNum(1_000_000 + seq), Timestamp(1_700_000_000_000));
+                let appended = Appended { first, time, count: 1, replayed: false, ack: AckLevel::Fsync };
+                encode_appended(stream, &appended, out, to, b"Thu, 01 Jan 1970 00:00:00 GMT");
+            }
+            assert!(black_box(&out).len() > 200 * 64);
+            BATCH
+        },
+    )
+}
 
 fn encode(len_of: fn(&[Record]) -> usize) -> Box<dyn Work> {
     repeat(
@@ -127,6 +156,38 @@ fn hop(batch: u64) -> Box<dyn Work> {
                 hop.incoming.clear();
             }
             DELIVERIES as u64 * hop.batch
+        },
+    )
+}
+
+/// A thread that sends everything back. It ends with the case: then its lane has no sender.
+struct Echo {
+    there: Sender<u64>,
+    back: Receiver<u64>,
+    outgoing: Vec<u64>,
+    incoming: Vec<u64>,
+}
+
+fn threads() -> Box<dyn Work> {
+    let ((there, mut arrives), (mut returns, back)) = (lane(1024), lane(1024));
+    thread::spawn(move || {
+        let mut batch = Vec::new();
+        while block_on(arrives.take_all(&mut batch)) && block_on(returns.put_all(&mut batch)) {}
+    });
+    repeat(
+        Echo { there, back, outgoing: Vec::new(), incoming: Vec::new() },
+        |_| {},
+        |echo| {
+            for _ in 0..DELIVERIES {
+                echo.outgoing.extend(0..BATCH);
+                assert!(block_on(echo.there.put_all(&mut echo.outgoing)), "the thread is there");
+                let mut count = 0;
+                while count < BATCH {
+                    assert!(block_on(echo.back.take_all(&mut echo.incoming)), "the thread is there");
+                    count += echo.incoming.drain(..).len() as u64;
+                }
+            }
+            DELIVERIES as u64 * BATCH
         },
     )
 }

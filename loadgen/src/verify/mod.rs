@@ -1,6 +1,6 @@
 //! `loadgen verify`: writes while the server is killed and started again, then proves that nothing is lost.
 //!
-//! `writers` and `readers` fill the notes, `server` owns the process, `check` is a pure function from notes
+//! `writer` and `reader` fill the notes, `server` owns the process, `check` is a pure function from notes
 //! and what the server holds at the end to breaches. Only the process that was started here is ever killed.
 
 pub(crate) mod check;

@@ -15,7 +15,7 @@ use types::StreamKey;
 const PATH_BYTES_MAX: usize = 128;
 
 /// Appends the reply to an append.
-pub(super) fn encode_appended(
+pub fn encode_appended(
     stream: &StreamKey,
     appended: &Appended,
     out: &mut BytesMut,

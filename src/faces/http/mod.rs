@@ -6,7 +6,7 @@
 
 mod alarm;
 mod append;
-mod appended;
+pub mod appended;
 mod connection;
 mod core;
 pub mod counters;

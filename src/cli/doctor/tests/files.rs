@@ -78,7 +78,7 @@ fn the_unit_leaves_the_server_what_it_needs() {
     );
     let files: usize = value("LimitNOFILE=").parse().expect("a count");
     assert!(files >= 64 + 128 * 320 + crate::config::Config::default().limits.connections_max);
-    assert_eq!(value("LimitMEMLOCK="), "64M", "512 KiB for each of 128 cores");
+    assert_eq!(value("LimitMEMLOCK="), "64M", "128 KiB for each of 512 cores");
     assert!(!UNIT.lines().any(|line| line.starts_with("ProcSubset=")), "the checks at start read /proc/sys");
 }
 

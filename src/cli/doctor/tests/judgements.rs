@@ -74,7 +74,7 @@ fn limits_grow_with_cores_and_connections() {
     sight.plan.cores = (0..16).collect();
     let memlock = verdict(&sight, "memlock", "lockable memory");
     assert_eq!((memlock.status, memlock.found.as_str()), (Status::Tune, "64 KiB"));
-    assert_eq!((memlock.wanted.as_str(), memlock.set.contains("=8388608:8388608")), ("at least 8 MiB", true));
+    assert_eq!((memlock.wanted.as_str(), memlock.set.contains("=2097152:2097152")), ("at least 2 MiB", true));
 }
 
 #[test]

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# The release build under load from outside, for a moment each: kills, then every kind of listener.
+#
+# `loadgen` tells by its exit code whether all that was acknowledged is there, and whether each listener got
+# every event once and in order. Needs `millrace` and `loadgen` in the release folder.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+bin=${CARGO_TARGET_DIR:-target}/release
+work=$(mktemp -d)
+server=
+finish() {
+    if [[ -n $server ]]; then
+        kill -TERM "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+}
+trap finish EXIT
+
+"$bin/loadgen" verify --server "$bin/millrace" --data "$work/verified" --kill-every 2s --for 10s --rate 2000
+
+"$bin/millrace" serve --http 127.0.0.1:0 --data "$work/listened" > "$work/ready" &
+server=$!
+for _ in $(seq 100); do
+    grep -q ready "$work/ready" && break
+    sleep 0.1
+done
+target=$(sed -n 's#.*ready: http://\([0-9.:]*\).*#\1#p' "$work/ready")
+for form in websocket sse longpoll; do
+    "$bin/loadgen" listen --target "$target" --form "$form" --listeners 50 --rate 500 --duration 3s --warmup 1s
+done
