@@ -25,6 +25,7 @@ const ZIPF_STREAMS_MAX: u64 = 10_000_000;
 
 /// Runs it; gives the result.
 pub(crate) fn run(args: &AppendArgs, arguments: &[String], clock: Clock) -> Result<ResultFile, Failure> {
+    let started = common::unix_ms();
     check(args)?;
     let (target, host) = common::resolve(args.common.target.as_deref(), args.common.peer)?;
     load::probe(target)?;
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &AppendArgs, arguments: &[String], clock: Clock) -> Resu
         announce(pace, args);
         runs.push(one(args, pace, (target, &host), clock)?);
     }
-    Ok(common::result_file("append", &args.common, target, arguments, runs))
+    Ok(common::result_file("append", started, &args.common, target, arguments, runs))
 }
 
 fn check(args: &AppendArgs) -> Result<(), Failure> {

@@ -71,9 +71,10 @@ pub(crate) fn within(flag: &str, value: u64, low: u64, high: u64) -> Result<(), 
     Err(Failure::usage(format!("{flag} {value}: it must be {low} to {high}")))
 }
 
-/// The document around some runs.
+/// The document around some runs, the first of which began at `started_unix_ms`.
 pub(crate) fn result_file(
     verb: &str,
+    started_unix_ms: u64,
     common: &CommonArgs,
     target: SocketAddr,
     arguments: &[String],
@@ -87,7 +88,7 @@ pub(crate) fn result_file(
         command: format!("loadgen {}", arguments.join(" ")),
         peer: common.peer.to_string(),
         target: target.to_string(),
-        started_unix_ms: unix_ms(),
+        started_unix_ms,
         machine: machine(),
         runs,
     }

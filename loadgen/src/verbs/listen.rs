@@ -31,6 +31,7 @@ const HISTORY_TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Runs it; gives the result.
 pub(crate) fn run(args: &ListenArgs, arguments: &[String], clock: Clock) -> Result<ResultFile, Failure> {
+    let started = common::unix_ms();
     let form = args.form.unwrap_or(args.common.peer.default_form());
     check(args, form)?;
     let (target, host) = common::resolve(args.common.target.as_deref(), args.common.peer)?;
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &ListenArgs, arguments: &[String], clock: Clock) -> Resu
     let may_slow_miss = args.slow_mode.as_deref() == Some("skip");
     let asked = Asked { offered_per_s, listeners: args.listeners, has_server, may_slow_miss, interval_s };
     let run = run_of(&outcome, asked);
-    Ok(common::result_file("listen", &args.common, target, arguments, vec![run]))
+    Ok(common::result_file("listen", started, &args.common, target, arguments, vec![run]))
 }
 
 /// Fails if the listeners of a result did not receive what they should have.

@@ -35,6 +35,13 @@ fn so_many_events_as_asked_for_are_appended_and_counted() {
 }
 
 #[test]
+fn a_result_says_when_it_began_and_not_when_it_ended() {
+    let server = FakeServer::start(Faults::default());
+    let file = run(&server, "append", &SHORT).expect("the server is sound");
+    assert!(file.started_unix_ms + 300 <= common::unix_ms(), "the run alone took 300 ms");
+}
+
+#[test]
 fn in_turn_every_stream_gets_its_event_whichever_connection_is_quick() {
     for threads in ["--threads=1", "--threads=3"] {
         let server = FakeServer::start(Faults::default());
