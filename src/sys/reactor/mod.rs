@@ -51,6 +51,8 @@ const BACKGROUND_SLICE: Duration = Duration::from_micros(250);
 const BACKGROUND_PAUSE: u32 = 2;
 /// Looks for work, some 0.1 µs each, between two offers of the processor to others.
 const LOOKS_PER_YIELD: u32 = 16;
+/// An offer that took so long was accepted: somebody else has run meanwhile.
+const YIELD_TAKEN: Duration = Duration::from_micros(50);
 /// Tasks between two looks at the clock; those of the background take longer, and it is looked at after each.
 const CLOCK_EVERY: usize = 16;
 
@@ -176,7 +178,7 @@ impl Core {
 
     /// Looks for work for `window` without sleeping; whether there is some. Others who want the processor get
     /// it.
-    fn spin_until_work(&self, window: Duration, deadline: Option<Instant>) -> bool {
+    fn spin_until_work(&mut self, window: Duration, deadline: Option<Instant>) -> bool {
         with_ring(Ring::submit_if_needed);
         let begin = Instant::now();
         for look in 1_u32.. {
@@ -193,6 +195,10 @@ impl Core {
             }
             if look.is_multiple_of(LOOKS_PER_YIELD) {
                 std::thread::yield_now();
+                if now.elapsed() >= YIELD_TAKEN {
+                    self.spin.others_want_it();
+                    return false;
+                }
             } else {
                 std::hint::spin_loop();
             }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// The first window of a core that begins to look for work.
 const WINDOW_MIN: Duration = Duration::from_micros(20);
+/// Sleeps from which a core learns nothing after others have wanted its processor.
+const SLEEPS_UNLEARNED: u32 = 1024;
 
 /// How long a core may look for work before it sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,12 +26,13 @@ pub struct Spin {
 pub(super) struct SpinWindow {
     spin: Spin,
     learned: Duration,
+    unlearned: u32,
 }
 
 impl SpinWindow {
     /// Nothing learned yet.
     pub(super) fn new(spin: Spin) -> SpinWindow {
-        SpinWindow { spin, learned: Duration::ZERO }
+        SpinWindow { spin, learned: Duration::ZERO, unlearned: 0 }
     }
 
     /// How long to look for work before the next sleep.
@@ -45,8 +48,18 @@ impl SpinWindow {
         }
     }
 
+    /// Somebody else has taken the processor when it was offered: to look for work takes it away from them.
+    pub(super) fn others_want_it(&mut self) {
+        self.learned = Duration::ZERO;
+        self.unlearned = SLEEPS_UNLEARNED;
+    }
+
     /// There was nothing to do for `waited`, looking and sleeping together, and the core slept.
     pub(super) fn slept(&mut self, waited: Duration) {
+        if self.unlearned > 0 {
+            self.unlearned -= 1;
+            return;
+        }
         let longer = (self.learned * 2).max(WINDOW_MIN).min(self.spin.adaptive_max);
         let shorter = Some(self.learned / 2).filter(|half| *half >= WINDOW_MIN);
         self.learned =
@@ -92,6 +105,20 @@ mod tests {
         assert_eq!(window.get(), MAX);
         window.found(Duration::from_millis(3));
         assert_eq!(window.get(), MAX / 2);
+    }
+
+    #[test]
+    fn a_core_whose_processor_others_want_does_not_look_for_work_for_a_while() {
+        let mut window = SpinWindow::new(Spin { adaptive_max: MAX, ..Spin::default() });
+        let short = Duration::from_micros(100);
+        (0..9).for_each(|_| window.slept(short));
+        window.others_want_it();
+        for _ in 0..SLEEPS_UNLEARNED {
+            assert_eq!(window.get(), Duration::ZERO);
+            window.slept(short);
+        }
+        window.slept(short);
+        assert_eq!(window.get(), WINDOW_MIN, "then it learns anew");
     }
 
     #[test]
