@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use millrace_fuzz::disk::{Disk, Server};
 use millrace_fuzz::mend;
 use std::sync::LazyLock;
-use types::{CoreId, EventDraft, SeqNum, StreamKey};
+use types::{CoreId, Drafts, EventDraft, SeqNum, StreamKey};
 
 const STREAMS: [&str; 5] = ["a", "b", "c", "trimmed", "deleted"];
 const EVENTS: u64 = 24;
@@ -64,7 +64,7 @@ fn payload(stream: &str, seq: u64) -> String {
 }
 
 fn append_of(stream: &str, seq: u64) -> Command {
-    let drafts = vec![EventDraft::json(Bytes::from(payload(stream, seq)))];
+    let drafts = Drafts::from([EventDraft::json(Bytes::from(payload(stream, seq)))]);
     let (expect, idempotency) = (None, None);
     Command::Append(Append { to: TO, stream: key(stream), drafts, expect, idempotency, ack: AckLevel::Fsync })
 }
