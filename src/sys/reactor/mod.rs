@@ -2,8 +2,8 @@
 //!
 //! Behind `executor`, `net` and `disk`, which say what the rest of the server may do with it. A turn runs
 //! commits, then connections, then the commits that these have caused, then a little background work, and
-//! enters the kernel once: to submit, to fetch what has completed and, with nothing left to run, to sleep.
-//! Nothing of a core is touched by another thread but its [`Remote`].
+//! enters the kernel once or twice: to submit, to fetch what has completed and, with nothing left to run, to
+//! sleep. Nothing of a core is touched by another thread but its [`Remote`].
 
 pub(super) mod block;
 pub(super) mod op;
@@ -147,7 +147,7 @@ impl Core {
                 }
             });
             wakers.drain(..).for_each(Waker::wake);
-            run_turn(&mut background_from);
+            run_turn(&mut background_from, &mut wakers);
             if is_over() {
                 return;
             }
@@ -213,11 +213,19 @@ fn waited(begin: Instant, deadline: Option<Instant>) -> Duration {
     if deadline.is_some_and(|deadline| deadline <= now) { Duration::MAX } else { now - begin }
 }
 
-/// Runs what is ready, each queue for a slice at most.
-fn run_turn(background_from: &mut Instant) {
+/// Runs what is ready, each queue for a slice at most. `wakers` is empty before and after.
+fn run_turn(background_from: &mut Instant, wakers: &mut Vec<Waker>) {
     let mut count = run_queue(Queue::Commit, SLICE, usize::MAX);
     // The disk works while connections are served.
     with_ring(Ring::submit_if_needed);
+    // The kernel may have completed a journal write meanwhile: what it makes possible does not wait behind a
+    // slice of the connections' work.
+    with_ring(|ring| ring.complete(wakers));
+    wakers.drain(..).for_each(Waker::wake);
+    if ready(Queue::Commit) > 0 {
+        count += run_queue(Queue::Commit, SLICE, usize::MAX);
+        with_ring(Ring::submit_if_needed);
+    }
     // Tasks that wake each other wait for the next turn, so that the kernel is asked now and then.
     count += run_queue(Queue::Net, SLICE, ready(Queue::Net));
     count += run_queue(Queue::Commit, SLICE, usize::MAX);
