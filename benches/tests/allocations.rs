@@ -21,6 +21,7 @@ fn check(name: &str, calls_max: f64) {
 #[test]
 fn a_request_of_up_to_14_lines_is_decoded_without_an_allocation() {
     check("http1/request", 0.0);
+    check("http1/request/64-streams", 0.0);
     check("http1/request/browser", 0.0);
     check("http1/request/chunked", 0.0);
 }

@@ -51,6 +51,12 @@ pub(super) const CASES: &[Case] = &[
         prepare: || requests(FEW_LINES),
     },
     Case {
+        name: "http1/request/64-streams",
+        event: "the same to another stream each time",
+        rounds: 64,
+        prepare: to_streams,
+    },
+    Case {
         name: "http1/request/browser",
         event: "POST of 128 B, 14 header lines, 64 in a read",
         rounds: 64,
@@ -86,6 +92,17 @@ struct Requests {
 fn requests(lines: &[&str]) -> Box<dyn Work> {
     let one_read = Bytes::from(post(lines).repeat(PIPELINED));
     let state = Requests { one_read, decoder: Decoder::new(Config::default()), input: BytesMut::new() };
+    repeat(state, |state| state.input.extend_from_slice(&state.one_read), decode_all)
+}
+
+fn to_streams() -> Box<dyn Work> {
+    let request = String::from_utf8(post(FEW_LINES).to_vec()).expect("a request is text");
+    let (method, after) = request.split_once(' ').expect("a method");
+    let (target, after) = after.split_once(' ').expect("a target");
+    let to_stream = |number: usize| format!("{method} {target}-{number} {after}");
+    let one_read: String = (0..PIPELINED).map(to_stream).collect();
+    let (one_read, decoder) = (Bytes::from(one_read), Decoder::new(Config::default()));
+    let state = Requests { one_read, decoder, input: BytesMut::new() };
     repeat(state, |state| state.input.extend_from_slice(&state.one_read), decode_all)
 }
 

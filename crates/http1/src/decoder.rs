@@ -190,7 +190,7 @@ impl Decoder {
             return Ok(None);
         }
         if !self.scan.is_begun()
-            && let Some(head) = self.memo.recall(buf)
+            && let Some(head) = self.memo.recall(buf, &self.config)
         {
             self.seen_empty_line = false;
             return Ok(Some(head));

@@ -41,6 +41,12 @@ impl Fields {
         Ok(fields)
     }
 
+    /// The same fields of a head whose lines stand `by` bytes further on.
+    pub(crate) fn moved(self, by: isize) -> Self {
+        let moved = |span: Span| span.moved(by);
+        Self { host: self.host.map(moved), upgrade: self.upgrade.map(moved), ..self }
+    }
+
     /// Takes in one line. The length of the name is asked first: most lines are none of these.
     fn note(&mut self, header: &httparse::Header<'_>, block: &[u8]) -> Result<(), HttpError> {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);

@@ -133,6 +133,24 @@ impl RequestHead {
         Self { headers: self.headers.with_block(block), fields, ..*self }
     }
 
+    /// The head whose bytes are `block`: another in its target, which does not name the host, and in its
+    /// Content-Length. What follows the target stands `by` bytes further on.
+    pub(crate) fn with_target(
+        &self,
+        block: Bytes,
+        target: TargetParts,
+        by: isize,
+        content_length: Option<u64>,
+    ) -> Self {
+        let fields = Fields { content_length, ..self.fields.moved(by) };
+        Self { target, fields, headers: self.headers.moved(block, by), ..*self }
+    }
+
+    /// Where the target lies, if it is a path (`/...`).
+    pub(crate) fn path_target(&self) -> Option<Span> {
+        self.raw_target().starts_with('/').then_some(self.target.whole)
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         self.method

@@ -46,6 +46,12 @@ impl Span {
         usize::from(self.start)..usize::from(self.start) + usize::from(self.len)
     }
 
+    /// The same piece where everything stands `by` bytes further on.
+    pub(crate) fn moved(self, by: isize) -> Self {
+        let start = usize::from(self.start).checked_add_signed(by).expect("a head begins at 0");
+        Self::new(start, usize::from(self.len))
+    }
+
     pub(crate) fn is_empty(self) -> bool {
         self.len == 0
     }
@@ -87,6 +93,17 @@ impl Lines {
     fn as_slice(&self) -> &[Line] {
         if self.spilled.is_empty() { &self.inline[..usize::from(self.count)] } else { &self.spilled }
     }
+
+    /// The same lines `by` bytes further on.
+    fn moved(&self, by: isize) -> Self {
+        let mut lines = self.clone();
+        let Self { count, inline, spilled } = &mut lines;
+        let used = if spilled.is_empty() { &mut inline[..usize::from(*count)] } else { spilled };
+        for Line { name, value } in used {
+            (*name, *value) = (name.moved(by), value.moved(by));
+        }
+        lines
+    }
 }
 
 /// The header lines of a request or response, in the order received.
@@ -112,6 +129,12 @@ impl Headers {
     pub(crate) fn with_block(&self, block: Bytes) -> Self {
         assert_eq!(block.len(), self.block.len(), "the layout has a length");
         Self { block, lines: self.lines.clone() }
+    }
+
+    /// The same lines in another head, whose lines stand `by` bytes further on.
+    pub(crate) fn moved(&self, block: Bytes, by: isize) -> Self {
+        assert_eq!(self.block.len().checked_add_signed(by), Some(block.len()), "the lines are the same");
+        Self { block, lines: self.lines.moved(by) }
     }
 
     /// The value of the first line called `name` (in any case), without the spaces around it.

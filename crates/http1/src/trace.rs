@@ -107,12 +107,32 @@ pub fn trace_replies(config: Config, bytes: &[u8], splits: &[u8]) -> Vec<Step> {
 /// Decodes `bytes` at once and split, as requests and as replies, and compares.
 ///
 /// # Panics
-/// If the results differ, or any decoder panics.
+/// If the results differ, a head says something else than it says alone, or any decoder panics.
 pub fn fuzz_decode(bytes: &[u8], splits: &[u8]) {
     // Small limits, so that short inputs reach them.
     let config = Config { head_bytes_max: 512, headers_max: 8, target_bytes_max: 64, body_bytes_max: 128 };
     for trace in [trace_requests, trace_whole_requests, trace_replies] {
         assert_eq!(trace(config, bytes, &[]), trace(config, bytes, splits));
+    }
+    check_heads_alone(config, bytes);
+}
+
+/// A decoder that has seen no other head can only parse: what is recognized must say what parsing says.
+fn check_heads_alone(config: Config, bytes: &[u8]) {
+    let mut decoder = Decoder::new(config);
+    let mut buf = BytesMut::from(bytes);
+    loop {
+        let before = buf.clone();
+        let head = match decoder.decode(&mut buf) {
+            Ok(Some(Decoded::Head(head))) => head,
+            Ok(Some(_)) => continue,
+            Ok(None) | Err(_) => return,
+        };
+        let mut alone = BytesMut::from(&before[..before.len() - buf.len()]);
+        match Decoder::new(config).decode(&mut alone) {
+            Ok(Some(Decoded::Head(parsed))) => assert_eq!(request_text(&head), request_text(&parsed)),
+            other => panic!("a head that is none alone: {other:?}"),
+        }
     }
 }
 

@@ -79,6 +79,16 @@ fn splits() -> impl Strategy<Value = Vec<u8>> {
     vec(prop_oneof![1..4u8, any::<u8>()], 0..200)
 }
 
+/// Seldom a method that is not that of the other requests.
+fn other_method() -> impl Strategy<Value = Option<&'static str>> {
+    prop_oneof![9 => Just(None), 1 => select(&["PUT", "OPTIONS"][..]).prop_map(Some)]
+}
+
+/// Mostly plain paths.
+fn target() -> impl Strategy<Value = String> {
+    prop_oneof![18 => "/[a-z0-9/%?=&._~-]{0,26}", 1 => "/[ -~]{0,12}", 1 => "http://h/p|\\*"]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -129,6 +139,30 @@ proptest! {
             let alone = &once[..once.len() - last_alone.len()];
             prop_assert_eq!(again, [alone, alone, alone, alone, &last_alone].concat());
         }
+    }
+
+    #[test]
+    fn requests_that_differ_in_target_and_length_say_what_each_says_alone(
+        method in select(&["POST", "GET", "OPTIONS"][..]),
+        requests in vec((other_method(), target(), 0..12usize), 3..12),
+        lines in "(X: y\r\n|Connection: close\r\n|Expect: 100-continue\r\n){0,2}",
+        splits in splits(),
+    ) {
+        let config = Config { head_bytes_max: 100, target_bytes_max: 24, ..Config::default() };
+        let text = |(other, target, length): &(Option<&str>, String, usize)| {
+            let (method, body) = (other.unwrap_or(method), &"abcdefghijkl"[..*length]);
+            format!("{method} {target} HTTP/1.1\r\n{lines}Host: h\r\nContent-Length: {length}\r\n\r\n{body}")
+        };
+        let mut alone = Vec::new();
+        for request in &requests {
+            alone.extend(trace_requests(config, text(request).as_bytes(), &[]));
+            if matches!(alone.last(), Some(Step::Failed(_))) {
+                break;
+            }
+        }
+        let joined: String = requests.iter().map(text).collect();
+        prop_assert_eq!(&trace_requests(config, joined.as_bytes(), &[]), &alone);
+        fuzz_decode(joined.as_bytes(), &splits);
     }
 
     #[test]
