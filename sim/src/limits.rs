@@ -31,7 +31,7 @@ pub fn tiny_limits(rng: &mut Rng) -> Limits {
         chunk_bytes_max: BLOCK_BYTES,
         segments_max: 2 + rng.index(2),
         footer_cache_bytes_max: *rng.pick(&[1, 8, 64]) * 1024,
-        chunk_cache_bytes_max: *rng.pick(&[1, 8, 64]) * 1024,
+        chunk_cache_bytes_max: *rng.pick(&[1, 8, 64, 512]) * 1024,
         tail_events: rng.index(4),
         tail_bytes: *rng.pick(&[256, 2048]),
         tail_bytes_max: *rng.pick(&[512, 8192]),

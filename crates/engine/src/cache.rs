@@ -35,8 +35,10 @@ impl<K: Ord + Copy, V: Clone> Lru<K, V> {
         Some(value.clone())
     }
 
-    fn insert(&mut self, key: K, value: V, bytes: usize) {
+    /// Gives the keys of the entries that had to go.
+    fn insert(&mut self, key: K, value: V, bytes: usize) -> Vec<K> {
         self.remove(key);
+        let mut gone = Vec::new();
         self.uses += 1;
         self.entries.insert(key, (value, bytes, self.uses));
         self.by_use.insert(self.uses, key);
@@ -44,7 +46,9 @@ impl<K: Ord + Copy, V: Clone> Lru<K, V> {
         while self.bytes > self.bytes_max && self.entries.len() > 1 {
             let oldest = *self.by_use.first_key_value().expect("every entry has a use").1;
             self.remove(oldest);
+            gone.push(oldest);
         }
+        gone
     }
 
     fn remove(&mut self, key: K) {
@@ -91,20 +95,54 @@ impl FooterCache {
 #[derive(Debug)]
 pub(crate) struct ChunkCache {
     lru: Lru<(SegmentKey, u64), Bytes>,
+    /// Those that were read ahead and that nobody has used, with their bytes.
+    unused: BTreeMap<(SegmentKey, u64), usize>,
+    unused_bytes: usize,
 }
 
 impl ChunkCache {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        ChunkCache { lru: Lru::new(bytes_max) }
+        ChunkCache { lru: Lru::new(bytes_max), unused: BTreeMap::new(), unused_bytes: 0 }
     }
 
     pub(crate) fn get(&mut self, segment: SegmentKey, offset: u64) -> Option<Bytes> {
+        self.forget_unused((segment, offset));
         self.lru.get((segment, offset))
+    }
+
+    /// Whether a chunk is there; no use of it.
+    pub(crate) fn contains(&self, segment: SegmentKey, offset: u64) -> bool {
+        self.lru.entries.contains_key(&(segment, offset))
     }
 
     pub(crate) fn insert(&mut self, segment: SegmentKey, offset: u64, chunk: Bytes) {
         let len = chunk.len();
-        self.lru.insert((segment, offset), chunk, len);
+        for gone in self.lru.insert((segment, offset), chunk, len) {
+            self.forget_unused(gone);
+        }
+    }
+
+    /// Keeps a chunk that was read ahead.
+    pub(crate) fn insert_unused(&mut self, segment: SegmentKey, offset: u64, chunk: Bytes) {
+        let len = chunk.len();
+        self.insert(segment, offset, chunk);
+        self.forget_unused((segment, offset));
+        self.unused.insert((segment, offset), len);
+        self.unused_bytes += len;
+    }
+
+    pub(crate) fn remove(&mut self, segment: SegmentKey, offset: u64) {
+        self.forget_unused((segment, offset));
+        self.lru.remove((segment, offset));
+    }
+
+    /// Bytes that were read ahead and that nobody has used yet.
+    pub(crate) fn unused_bytes(&self) -> usize {
+        self.unused_bytes
+    }
+
+    fn forget_unused(&mut self, key: (SegmentKey, u64)) {
+        self.unused_bytes -= self.unused.remove(&key).unwrap_or(0);
     }
 }
 
@@ -120,6 +158,23 @@ mod tests {
         assert_eq!(lru.get(1), Some("a"));
         lru.insert(3, "c", 10);
         assert_eq!((lru.get(1), lru.get(2), lru.get(3)), (Some("a"), None, Some("c")));
+    }
+
+    #[test]
+    fn what_was_read_ahead_counts_until_it_is_used_or_goes() {
+        let mut cache = ChunkCache::new(20);
+        let chunk = |len: usize| Bytes::from(vec![0; len]);
+        cache.insert_unused((0, 1), 0, chunk(10));
+        cache.insert_unused((0, 1), 0, chunk(8));
+        cache.insert_unused((0, 1), 10, chunk(10));
+        assert_eq!(cache.unused_bytes(), 18);
+        assert!(cache.get((0, 1), 0).is_some() && cache.get((0, 1), 0).is_some());
+        assert_eq!(cache.unused_bytes(), 10);
+        cache.insert((0, 1), 20, chunk(10));
+        assert_eq!((cache.unused_bytes(), cache.contains((0, 1), 10)), (0, false), "it went");
+        cache.insert_unused((0, 1), 30, chunk(5));
+        cache.remove((0, 1), 30);
+        assert_eq!(cache.unused_bytes(), 0);
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub(crate) enum OpPurpose {
     Remove,
     ReadFooter(u64),
     ReadChunk(u64),
+    ReadAhead(u64),
 }
 
 /// Which of the segment jobs.
@@ -268,6 +269,7 @@ impl Engine {
             OpPurpose::Remove => self.handle_removed(result, out),
             OpPurpose::ReadFooter(job) => self.handle_footer_read(job, result, out),
             OpPurpose::ReadChunk(job) => self.handle_chunk_read(job, result, out),
+            OpPurpose::ReadAhead(id) => self.handle_read_ahead(id, result, out),
         }
     }
 

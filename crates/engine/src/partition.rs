@@ -20,6 +20,8 @@ pub(crate) struct SegmentFile {
     pub(crate) trailer: Trailer,
     /// A chunk or the footer was found bad: never merged away, so that what is good can be salvaged.
     pub(crate) damaged: bool,
+    /// The disk has refused a long read: nothing is read ahead here.
+    pub(crate) reads_fail: bool,
 }
 
 #[derive(Debug)]
@@ -156,7 +158,13 @@ impl Partition {
 
 impl SegmentFile {
     pub(crate) fn new(trailer: Trailer) -> SegmentFile {
-        SegmentFile { ordinal: trailer.meta.ordinal, len: trailer.file_len, trailer, damaged: false }
+        SegmentFile {
+            ordinal: trailer.meta.ordinal,
+            len: trailer.file_len,
+            trailer,
+            damaged: false,
+            reads_fail: false,
+        }
     }
 
     pub(crate) fn manifest_entry(&self) -> ManifestSegment {

@@ -4,12 +4,14 @@
 //! footers), then memory. The reply is emitted in one step with the look at the stream's head, so that
 //! `at_tail` and the deliveries that follow it leave no hole. What cannot be read is told as a gap.
 
+mod ahead;
 mod job;
 
 use crate::cache::SegmentKey;
 use crate::command::{Effect, GapCause, Read, ReadFrom, ReadReply, Reply};
 use crate::disk::{DiskDone, DiskErrorKind, DiskOp, DiskResult, FileId, Urgency};
 use crate::machine::{Engine, OpPurpose};
+use ahead::{Ahead, chunk_of};
 use bytes::Bytes;
 use commitlog::{ChunkAddress, Footer, FooterRebuild, Run, chunk_records, decode_footer};
 use job::{ReadJob, Wait};
@@ -23,6 +25,7 @@ pub(crate) struct Reads {
     queued: VecDeque<u64>,
     next: u64,
     in_flight: usize,
+    aheads: Vec<Ahead>,
 }
 
 /// What to do next for a job.
@@ -31,6 +34,8 @@ enum Next {
     /// The stream was deleted meanwhile: the read is answered as if it came now.
     Restart,
     Disk(DiskOp, Wait),
+    /// What it needs is on its way already, in this stretch.
+    Ahead(u64),
     Again,
 }
 
@@ -53,27 +58,36 @@ impl Engine {
         };
         let epoch = stream.epoch;
         let (records, gaps, held, wait) = (Vec::new(), Vec::new(), Vec::new(), Wait::Nothing);
-        let job = ReadJob { read, slot, epoch, next, time_floor, asked, records, bytes: 0, gaps, held, wait };
+        let (bytes, is_alone) = (0, false);
+        let job = ReadJob {
+            read,
+            slot,
+            epoch,
+            next,
+            time_floor,
+            asked,
+            records,
+            bytes,
+            gaps,
+            held,
+            wait,
+            is_alone,
+        };
         let id = self.reads.next;
         self.reads.next += 1;
         self.reads.jobs.insert(id, job);
         self.advance(id, out);
     }
 
-    /// Takes a job as far as it goes without the disk.
+    /// Takes a job as far as it goes without the disk. Who has freed a place calls [`Self::start_queued`]
+    /// afterwards.
     fn advance(&mut self, id: u64, out: &mut Vec<Effect>) {
         let mut job = self.reads.jobs.remove(&id).expect("a job is advanced while it exists");
         loop {
             match self.step_read(&mut job, out) {
                 Next::Again => {}
-                Next::Finish => {
-                    self.finish_read(job, out);
-                    return self.start_queued(out);
-                }
-                Next::Restart => {
-                    self.start_read(job.read, out);
-                    return self.start_queued(out);
-                }
+                Next::Finish => return self.finish_read(job, out),
+                Next::Restart => return self.start_read(job.read, out),
                 Next::Disk(work, wait) => {
                     let footer = matches!(wait, Wait::Footer(_) | Wait::Rebuild(..));
                     job.wait = wait;
@@ -85,13 +99,18 @@ impl Engine {
                     let purpose = if footer { OpPurpose::ReadFooter(id) } else { OpPurpose::ReadChunk(id) };
                     return self.disk(purpose, Urgency::Read, work, out);
                 }
+                Next::Ahead(ahead) => {
+                    job.wait = Wait::Ahead(ahead);
+                    self.reads.jobs.insert(id, job);
+                    return;
+                }
             }
         }
     }
 
-    /// A place is free for a read that waited.
+    /// Gives places that have become free to reads that wait for one, oldest first.
     fn start_queued(&mut self, out: &mut Vec<Effect>) {
-        if self.reads.in_flight < self.limits.reads_in_flight_max
+        while self.reads.in_flight < self.limits.reads_in_flight_max
             && let Some(id) = self.reads.queued.pop_front()
         {
             // Its plan may be stale: it is made again.
@@ -100,9 +119,8 @@ impl Engine {
     }
 
     fn step_read(&mut self, job: &mut ReadJob, out: &mut Vec<Effect>) -> Next {
-        let stream = match self.catalog.slot(job.slot.0) {
-            Some(stream) if stream.key == job.read.stream && stream.epoch == job.epoch => stream,
-            _ => return Next::Restart,
+        let Some(stream) = self.catalog.slot(job.slot.0).filter(|stream| job.is_of(stream)) else {
+            return Next::Restart;
         };
         if job.next < stream.first {
             // A trim may have come between two events of this reply.
@@ -179,17 +197,28 @@ impl Engine {
             job.pass_to(memory_from);
             return Next::Again;
         }
-        if let Some(chunk) = self.chunks.get((partition, ordinal), run.chunk_offset) {
-            self.take_chunk(job, (partition, ordinal), &run, &chunk, out);
-            return Next::Again;
+        let key = (partition, ordinal);
+        if let Some(chunk) = self.chunks.get(key, run.chunk_offset) {
+            let from = job.next;
+            if self.take_chunk(job, key, &run, &chunk) {
+                // Who comes to a chunk's first event, or leaves it at the last, goes forward.
+                if from <= run.first_seq || job.next > run.last_seq {
+                    self.read_ahead(job, key, &runs[at + 1..], out);
+                }
+                return Next::Again;
+            }
+            // What was kept may be bad where the disk is not.
+            self.chunks.remove(key, run.chunk_offset);
+        } else if let Some(ahead) = self.ahead_for(job, key, runs, at, out) {
+            return Next::Ahead(ahead);
         }
-        let wanted = job.read_ahead(&runs[at..]);
+        let wanted = job.wanted(&runs[at..]);
         let offset = wanted[0].chunk_offset;
         let last = wanted.last().expect("at least one run is wanted");
         let len = last.chunk_offset + u64::from(last.chunk_len) - offset;
         let file = FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
         let len = usize::try_from(len).expect("a read ahead is bounded");
-        Next::Disk(DiskOp::Read { file, offset, len }, Wait::Chunks(ordinal, wanted))
+        Next::Disk(DiskOp::Read { file, offset, len }, Wait::Chunks(key, wanted))
     }
 
     /// The footer of a segment, or the disk read that fetches it.
@@ -206,7 +235,7 @@ impl Engine {
         let segment = entry.segment(ordinal).expect("a stream names segments of its partition");
         let (offset, len) = (segment.trailer.footer_offset, segment.trailer.footer_len);
         let len = usize::try_from(len).expect("a footer fits memory");
-        Err(Next::Disk(DiskOp::Read { file, offset, len }, Wait::Footer(ordinal)))
+        Err(Next::Disk(DiskOp::Read { file, offset, len }, Wait::Footer((partition, ordinal))))
     }
 
     pub(crate) fn handle_footer_read(&mut self, id: u64, result: DiskResult, out: &mut Vec<Effect>) {
@@ -215,16 +244,12 @@ impl Engine {
             return self.refuse_read(id, out);
         }
         let job = self.reads.jobs.get_mut(&id).expect("a read belongs to a job");
-        let partition = self.catalog.slot(job.slot.0).map(|stream| stream.partition);
-        let wait = std::mem::replace(&mut job.wait, Wait::Nothing);
-        let Some(partition) = partition else { return self.advance(id, out) };
-        match wait {
-            Wait::Footer(ordinal) => self.take_footer(id, (partition, ordinal), result, out),
-            Wait::Rebuild(ordinal, rebuild) => {
-                self.step_rebuild(id, (partition, ordinal), rebuild, Some(result), out);
-            }
-            Wait::Nothing | Wait::Chunks(..) => unreachable!("a footer was waited for"),
+        match std::mem::replace(&mut job.wait, Wait::Nothing) {
+            Wait::Footer(key) => self.take_footer(id, key, result, out),
+            Wait::Rebuild(key, rebuild) => self.step_rebuild(id, key, rebuild, Some(result), out),
+            Wait::Nothing | Wait::Ahead(_) | Wait::Chunks(..) => unreachable!("a footer was waited for"),
         }
+        self.start_queued(out);
     }
 
     /// No descriptor is left: nothing is damaged, the reader comes again.
@@ -268,7 +293,7 @@ impl Engine {
         let file = FileId::Segment { partition: partition.id, ordinal: key.1 };
         if let (Some(range), true) = (rebuild.wanted(), partition.segment(key.1).is_some()) {
             let work = DiskOp::Read { file, offset: range.offset, len: range.len };
-            self.reads.jobs.get_mut(&id).expect("the job waits").wait = Wait::Rebuild(key.1, rebuild);
+            self.reads.jobs.get_mut(&id).expect("the job waits").wait = Wait::Rebuild(key, rebuild);
             self.reads.in_flight += 1;
             return self.disk(OpPurpose::ReadFooter(id), Urgency::Read, work, out);
         }
@@ -287,21 +312,20 @@ impl Engine {
             return self.refuse_read(id, out);
         }
         let mut job = self.reads.jobs.remove(&id).expect("a read belongs to a job");
-        let Wait::Chunks(ordinal, runs) = std::mem::replace(&mut job.wait, Wait::Nothing) else {
+        let Wait::Chunks(key, runs) = std::mem::replace(&mut job.wait, Wait::Nothing) else {
             unreachable!("chunks were waited for")
         };
-        let partition = self.catalog.slot(job.slot.0).map(|stream| stream.partition);
-        let present = partition.filter(|&p| self.partitions[usize::from(p)].segment(ordinal).is_some());
-        if let Some(partition) = present {
-            let key = (partition, ordinal);
+        let partition = &self.partitions[usize::from(key.0)];
+        // The stream may be gone meanwhile, with its place given to another, and so may the segment.
+        let is_asked = self.catalog.slot(job.slot.0).is_some_and(|stream| job.is_of(stream));
+        if is_asked && partition.segment(key.1).is_some() {
             match result {
                 Ok(DiskDone::Bytes(bytes)) => self.take_chunks(&mut job, key, &runs, &bytes, out),
                 // One bad block fails the whole read: the chunks are asked for one by one.
                 _ if runs.len() > 1 => {
-                    let file =
-                        FileId::Segment { partition: self.partitions[usize::from(partition)].id, ordinal };
+                    let file = FileId::Segment { partition: partition.id, ordinal: key.1 };
                     let (offset, len) = (runs[0].chunk_offset, runs[0].chunk_len as usize);
-                    job.wait = Wait::Chunks(ordinal, vec![runs[0]]);
+                    job.wait = Wait::Chunks(key, vec![runs[0]]);
                     self.reads.jobs.insert(id, job);
                     self.reads.in_flight += 1;
                     let work = DiskOp::Read { file, offset, len };
@@ -312,6 +336,7 @@ impl Engine {
         }
         self.reads.jobs.insert(id, job);
         self.advance(id, out);
+        self.start_queued(out);
     }
 
     fn take_chunks(
@@ -322,28 +347,23 @@ impl Engine {
         bytes: &Bytes,
         out: &mut Vec<Effect>,
     ) {
-        let base = runs[0].chunk_offset;
-        if let [run] = runs {
-            self.chunks.insert(key, run.chunk_offset, bytes.clone());
-        }
+        let mut is_sound = true;
         for run in runs {
-            let at = usize::try_from(run.chunk_offset - base).expect("a read ahead is bounded");
-            let end = (at + run.chunk_len as usize).min(bytes.len());
-            self.take_chunk(job, key, run, &bytes.slice(at.min(end)..end), out);
+            is_sound = self.take_chunk(job, key, run, &chunk_of(runs, run, bytes));
+            if !is_sound {
+                self.lose_run(job, key, run, out);
+            }
+        }
+        // The reader comes back to the last one, or goes on behind it.
+        if let (Some(last), true) = (runs.last(), is_sound) {
+            self.keep_chunk(key, runs, last, bytes);
         }
     }
 
-    /// Takes the stream's records out of one chunk, or tells that they are damaged.
-    fn take_chunk(
-        &mut self,
-        job: &mut ReadJob,
-        key: SegmentKey,
-        run: &Run,
-        chunk: &Bytes,
-        out: &mut Vec<Effect>,
-    ) {
+    /// Takes the stream's records out of one chunk; false when it is damaged.
+    fn take_chunk(&self, job: &mut ReadJob, key: SegmentKey, run: &Run, chunk: &Bytes) -> bool {
         if job.is_full() || job.next > run.last_seq {
-            return;
+            return true;
         }
         let address = ChunkAddress {
             directory_id: self.directory_id,
@@ -353,19 +373,17 @@ impl Engine {
         };
         let wanted = job.read.limit - job.records.len();
         let events_max = if job.time_floor.is_some() { usize::MAX } else { wanted };
-        let from = job.next;
         let stream: &StreamKey = &job.read.stream;
-        match chunk_records(chunk, &address, stream, job.epoch, from, events_max) {
-            Ok(records) => {
-                for record in records {
-                    if job.is_full() {
-                        return;
-                    }
-                    job.take(record);
-                }
+        let Ok(records) = chunk_records(chunk, &address, stream, job.epoch, job.next, events_max) else {
+            return false;
+        };
+        for record in records {
+            if job.is_full() {
+                break;
             }
-            Err(_) => self.lose_run(job, key, run, out),
+            job.take(record);
         }
+        true
     }
 
     /// The reader gets a gap. The operator gets a line for the first damage of a segment; an examination of
@@ -389,8 +407,7 @@ impl Engine {
 
     fn finish_read(&mut self, job: ReadJob, out: &mut Vec<Effect>) {
         self.stats.events_read += job.records.len() as u64;
-        let stream = self.catalog.slot(job.slot.0).filter(|stream| stream.key == job.read.stream);
-        let same = stream.filter(|stream| stream.epoch == job.epoch);
+        let same = self.catalog.slot(job.slot.0).filter(|stream| job.is_of(stream));
         let reply = ReadReply {
             records: job.records,
             epoch: job.epoch,

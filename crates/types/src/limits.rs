@@ -190,7 +190,7 @@ impl Limits {
     /// # Errors
     /// The first relation that does not hold, with the names and the values.
     pub fn check(&self) -> Result<(), LimitError> {
-        let rules: [(bool, &str); 13] = [
+        let rules: [(bool, &str); 14] = [
             (self.body_bytes_max <= BODY_BYTES_CEILING, "body_bytes_max must be at most 1 GiB"),
             (self.body_bytes_max >= 1, "body_bytes_max must be at least 1"),
             (self.append_events_max >= 1, "append_events_max must be at least 1"),
@@ -209,6 +209,7 @@ impl Limits {
             (self.journal_files_max >= 4, "journal_files_max must be at least 4"),
             (self.segments_max >= 2, "segments_max must be at least 2"),
             (self.event_header_bytes_max <= 8192, "event_header_bytes_max must be at most 8192"),
+            (self.reads_in_flight_max >= 1, "reads_in_flight_max must be at least 1"),
             (self.outbox_bytes_max >= 4096, "outbox_bytes_max must be at least 4096"),
             (self.mesh_messages_max >= 1, "mesh_messages_max must be at least 1"),
         ];

@@ -3,14 +3,15 @@
 //! Driven by `read`; pure bookkeeping. Events are taken in ascending order, and every number that is passed
 //! over is told as a gap, unless it was not asked for.
 
+use crate::cache::SegmentKey;
 use crate::command::{Gap, GapCause, Read};
-use crate::stream::StreamSlot;
+use crate::stream::{Stream, StreamSlot};
 use commitlog::{Footer, FooterRebuild, Run};
 use std::rc::Rc;
 use types::{Epoch, Record, SeqNum, Timestamp};
 
 /// Most bytes of neighbouring chunks that one disk read fetches.
-const READ_AHEAD_BYTES: u64 = 1 << 20;
+pub(super) const READ_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct ReadJob {
@@ -29,18 +30,27 @@ pub(super) struct ReadJob {
     /// Footers of the search under way: the cache alone could drop one while the next is fetched, for ever.
     pub(super) held: Vec<(u64, Rc<Footer>)>,
     pub(super) wait: Wait,
+    /// What was read ahead for it could not be read: it reads for itself.
+    pub(super) is_alone: bool,
 }
 
 /// What a job waits for.
 #[derive(Debug)]
 pub(super) enum Wait {
     Nothing,
-    Footer(u64),
-    Rebuild(u64, Box<FooterRebuild>),
-    Chunks(u64, Vec<Run>),
+    Footer(SegmentKey),
+    Rebuild(SegmentKey, Box<FooterRebuild>),
+    Chunks(SegmentKey, Vec<Run>),
+    /// A stretch that is being read ahead, by its number.
+    Ahead(u64),
 }
 
 impl ReadJob {
+    /// Whether its stream is this one.
+    pub(super) fn is_of(&self, stream: &Stream) -> bool {
+        stream.key == self.read.stream && stream.epoch == self.epoch
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.records.len() >= self.read.limit
             || (!self.records.is_empty() && self.bytes >= self.read.bytes_max)
@@ -52,8 +62,8 @@ impl ReadJob {
         run.last_seq < self.next || self.time_floor.is_some_and(|floor| run.last_time < floor)
     }
 
-    /// Neighbouring chunks that this job will want, fetched by one read.
-    pub(super) fn read_ahead(&self, runs: &[Run]) -> Vec<Run> {
+    /// The first run's chunk and the neighbouring ones that this job will want, fetched by one read.
+    pub(super) fn wanted(&self, runs: &[Run]) -> Vec<Run> {
         let mut wanted = vec![runs[0]];
         let mut bytes = self.bytes + runs[0].bytes as usize;
         let events_left = (self.read.limit - self.records.len()) as u64;
@@ -63,7 +73,7 @@ impl ReadJob {
             let covered = last.last_seq.next().since(self.next);
             let whole = end + u64::from(run.chunk_len) - wanted[0].chunk_offset;
             let enough = bytes >= self.read.bytes_max || covered >= events_left;
-            if enough || run.chunk_offset != end || whole > READ_AHEAD_BYTES {
+            if enough || run.chunk_offset != end || whole > READ_BYTES_MAX {
                 break;
             }
             bytes += run.bytes as usize;

@@ -29,6 +29,8 @@ pub(crate) struct Disk {
     pub(crate) fault: Option<(Picks, DiskErrorKind)>,
     /// Writes at most so many bytes at once.
     pub(crate) write_bytes_max: Option<usize>,
+    /// What was read of segments: file, offset, bytes.
+    pub(crate) reads: Vec<(FileId, u64, usize)>,
 }
 
 impl Disk {
@@ -65,6 +67,9 @@ impl Disk {
                 Ok(DiskDone::Done)
             }
             DiskOp::Read { file, offset, len } => {
+                if matches!(file, FileId::Segment { .. }) {
+                    self.reads.push((*file, *offset, *len));
+                }
                 let Some(content) = self.files.get(file) else { return error(DiskErrorKind::NotFound) };
                 let start = (*offset as usize).min(content.len());
                 let end = (start + len).min(content.len());
@@ -258,6 +263,11 @@ impl Rig {
         for n in 0..count {
             self.append(stream, &format!("{{\"n\":{n}}}"));
         }
+    }
+
+    /// How many operations are held back.
+    pub(crate) fn held_count(&self) -> usize {
+        self.held.len()
     }
 
     pub(crate) fn read(&mut self, stream: &str, from: ReadFrom, limit: usize) -> ReadReply {
