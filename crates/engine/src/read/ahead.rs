@@ -73,7 +73,7 @@ impl Engine {
             }
             left += u64::from(run.chunk_len);
             at += 1;
-            if left >= self.stretch_bytes_max() / 2 {
+            if left >= self.stretch_bytes_max() {
                 return; // enough is there, or on its way
             }
         }
