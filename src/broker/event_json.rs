@@ -39,12 +39,16 @@ pub fn write_event_line(out: &mut BytesMut, record: &Record) {
     out.put_slice(b",\"data\":");
     let start = out.len();
     write_data(out, record);
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
+    blank_line_ends(&mut out[start..]);
     out.put_slice(b"}\n");
+}
+
+/// Puts a space in the place of each line break. Most texts have none.
+pub fn blank_line_ends(mut text: &mut [u8]) {
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', text) {
+        text[at] = b' ';
+        text = &mut text[at + 1..];
+    }
 }
 
 fn write_meta(out: &mut BytesMut, record: &Record, names: Option<&str>) {

@@ -5,7 +5,7 @@
 
 use super::positions;
 use super::subscription::Position;
-use crate::broker::event_json::write_event;
+use crate::broker::event_json::{blank_line_ends, write_event};
 use bytes::{Bytes, BytesMut};
 use engine::Gap;
 use std::cell::OnceCell;
@@ -162,10 +162,10 @@ pub fn sse_head(kind: Kind, id: &str) -> String {
 
 /// The same JSON in one line: a line end can stand in it only between two tokens, where a space is as good.
 pub fn one_line(json: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    match json.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
-        false => json.into(),
-        true => json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect(),
-    }
+    let Some(first) = memchr::memchr2(b'\n', b'\r', json) else { return json.into() };
+    let mut line = json.to_vec();
+    blank_line_ends(&mut line[first..]);
+    line.into()
 }
 
 #[cfg(test)]
