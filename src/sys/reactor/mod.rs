@@ -196,7 +196,7 @@ impl Core {
             if look.is_multiple_of(LOOKS_PER_YIELD) {
                 std::thread::yield_now();
                 if now.elapsed() >= YIELD_TAKEN {
-                    self.spin.others_want_it();
+                    self.spin.offer_taken();
                     return false;
                 }
             } else {

@@ -11,6 +11,11 @@ use std::time::Duration;
 const WINDOW_MIN: Duration = Duration::from_micros(20);
 /// Sleeps from which a core learns nothing after others have wanted its processor.
 const SLEEPS_UNLEARNED: u32 = 1024;
+/// Others want the processor when they take it in more than one of so many waits. The kernel's own threads,
+/// and the host of a virtual machine, take it now and then.
+const WAITS_PER_TAKEN: u32 = 16;
+/// So many takings in a row are enough to know.
+const TAKEN_MAX: u32 = 4;
 
 /// How long a core may look for work before it sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,12 +32,14 @@ pub(super) struct SpinWindow {
     spin: Spin,
     learned: Duration,
     unlearned: u32,
+    /// Grows with each offer of the processor that was taken, shrinks with each wait.
+    taken: u32,
 }
 
 impl SpinWindow {
     /// Nothing learned yet.
     pub(super) fn new(spin: Spin) -> SpinWindow {
-        SpinWindow { spin, learned: Duration::ZERO, unlearned: 0 }
+        SpinWindow { spin, learned: Duration::ZERO, unlearned: 0, taken: 0 }
     }
 
     /// How long to look for work before the next sleep.
@@ -43,19 +50,24 @@ impl SpinWindow {
     /// Work came after `waited`, before the core slept. One that was kept from looking, by somebody else on
     /// its processor, would have been woken earlier.
     pub(super) fn found(&mut self, waited: Duration) {
+        self.taken = self.taken.saturating_sub(1);
         if waited > self.get() * 2 {
             self.slept(Duration::MAX);
         }
     }
 
-    /// Somebody else has taken the processor when it was offered: to look for work takes it away from them.
-    pub(super) fn others_want_it(&mut self) {
-        self.learned = Duration::ZERO;
-        self.unlearned = SLEEPS_UNLEARNED;
+    /// Somebody else has taken the processor when it was offered. When that happens often, to look for work
+    /// takes it away from them.
+    pub(super) fn offer_taken(&mut self) {
+        self.taken += WAITS_PER_TAKEN;
+        if self.taken > TAKEN_MAX * WAITS_PER_TAKEN {
+            (self.learned, self.unlearned, self.taken) = (Duration::ZERO, SLEEPS_UNLEARNED, 0);
+        }
     }
 
     /// There was nothing to do for `waited`, looking and sleeping together, and the core slept.
     pub(super) fn slept(&mut self, waited: Duration) {
+        self.taken = self.taken.saturating_sub(1);
         if self.unlearned > 0 {
             self.unlearned -= 1;
             return;
@@ -112,13 +124,28 @@ mod tests {
         let mut window = SpinWindow::new(Spin { adaptive_max: MAX, ..Spin::default() });
         let short = Duration::from_micros(100);
         (0..9).for_each(|_| window.slept(short));
-        window.others_want_it();
+        (0..=TAKEN_MAX).for_each(|_| {
+            assert_eq!(window.get(), MAX, "a few times are no habit");
+            window.offer_taken();
+        });
         for _ in 0..SLEEPS_UNLEARNED {
             assert_eq!(window.get(), Duration::ZERO);
             window.slept(short);
         }
         window.slept(short);
         assert_eq!(window.get(), WINDOW_MIN, "then it learns anew");
+    }
+
+    #[test]
+    fn a_processor_that_is_taken_now_and_then_is_the_cores_own() {
+        let mut window = SpinWindow::new(Spin { adaptive_max: MAX, ..Spin::default() });
+        for wait in 0..10_000 {
+            if wait % (WAITS_PER_TAKEN + 1) == 0 {
+                window.offer_taken();
+            }
+            window.slept(Duration::from_micros(100));
+        }
+        assert_eq!(window.get(), MAX);
     }
 
     #[test]
