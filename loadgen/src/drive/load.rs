@@ -40,8 +40,8 @@ pub(crate) struct Sampled {
     pub(crate) server: Usage,
     /// This program.
     pub(crate) client: Usage,
-    /// Processor seconds of the whole machine.
-    pub(crate) machine_s: f64,
+    /// Processor seconds of all programs; at the first and the last moment only, since it takes a while.
+    pub(crate) programs_s: Option<f64>,
 }
 
 /// What a run brought.
@@ -167,10 +167,10 @@ impl Watch<'_> {
         loop {
             let now_ns = self.shared.clock.now_ns();
             if now_ns >= next_sample_ns && next_sample_ns <= end_ns {
-                self.sample(now_ns, measured_ns);
                 let second_ns = SECOND.as_nanos() as u64;
                 // The last sample falls on the end, whatever the length.
                 let is_last = next_sample_ns == end_ns;
+                self.sample(now_ns, measured_ns, is_last || self.samples.is_empty());
                 next_sample_ns = if is_last { u64::MAX } else { (next_sample_ns + second_ns).min(end_ns) };
             }
             let wait = next_sample_ns.saturating_sub(now_ns).clamp(1, 200_000_000);
@@ -186,7 +186,7 @@ impl Watch<'_> {
         line.clear();
         let now_ns = self.shared.clock.now_ns();
         if next_sample_ns <= end_ns {
-            self.sample(now_ns, measured_ns);
+            self.sample(now_ns, measured_ns, true);
         }
         Ok(())
     }
@@ -216,12 +216,12 @@ impl Watch<'_> {
         Ok(begin_ns)
     }
 
-    fn sample(&mut self, now_ns: u64, measured_ns: u64) {
+    fn sample(&mut self, now_ns: u64, measured_ns: u64, is_edge: bool) {
         self.samples.push(Sampled {
             at_s: now_ns.saturating_sub(measured_ns) as f64 / 1e9,
             server: processes::usage(self.pids),
             client: processes::usage(&[std::process::id()]),
-            machine_s: processes::machine_busy_s(),
+            programs_s: is_edge.then(processes::programs_busy_s).flatten(),
         });
     }
 

@@ -46,9 +46,27 @@ fn resident_bytes(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// Processor seconds that the whole machine has been busy, stolen time included; 0 if it does not say.
-pub(crate) fn machine_busy_s() -> f64 {
-    busy_seconds(&fs::read_to_string("/proc/stat").unwrap_or_default()).unwrap_or(0.0)
+/// Processor seconds that programs have used on the whole machine, stolen time included and the kernel's own
+/// threads left out: they write what the server told them to. `None` if it does not say. Reads a file of each
+/// process.
+pub(crate) fn programs_busy_s() -> Option<f64> {
+    let busy_s = busy_seconds(&fs::read_to_string("/proc/stat").ok()?)?;
+    let stat_of = |entry: std::io::Result<fs::DirEntry>| {
+        let path = entry.ok()?.path();
+        let is_process = path.file_name()?.to_str()?.bytes().all(|byte| byte.is_ascii_digit());
+        is_process.then(|| fs::read_to_string(path.join("stat")).ok())?
+    };
+    let stats = fs::read_dir("/proc").ok()?.filter_map(stat_of);
+    let kernel_s: f64 =
+        stats.filter(|stat| is_kernel_thread(stat)).filter_map(|stat| cpu_seconds(&stat)).sum();
+    Some(busy_s - kernel_s)
+}
+
+/// Field 4 of `stat`, the parent: kernel threads are children of process 2, which is the first of them. In a
+/// container they are not to be seen.
+fn is_kernel_thread(stat: &str) -> bool {
+    let parent = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(1));
+    parent == Some("2") || stat.starts_with("2 (kthreadd)")
 }
 
 /// The first line of `/proc/stat`, without its fourth and fifth figure (idle, waiting for disks) and without
@@ -105,6 +123,16 @@ mod tests {
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(cpu_seconds("12 (a"), None);
         assert_eq!(resident_bytes("Name:\ta\nVmRSS:\t    2048 kB\n"), Some(2 << 20));
+    }
+
+    #[test]
+    fn a_kernel_thread_is_known_by_its_parent() {
+        assert!(is_kernel_thread("45 (kworker/1:0H-kb lockd) I 2 0 0 0 -1 69238880 0"));
+        assert!(is_kernel_thread("2 (kthreadd) S 0 0 0 0 -1 2129984 0"));
+        assert!(!is_kernel_thread("22 (a) 2 2) S 1 2 2 0 -1 4194304 100") && !is_kernel_thread("2 (a"));
+        let busy_s = programs_busy_s().expect("this machine says it");
+        let own_s = usage(&[std::process::id()]).cpu_s;
+        assert!(busy_s >= own_s, "{busy_s} {own_s}");
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn charts(files: &[ResultFile]) -> Vec<Chart<'static>> {
         ),
         by_percentile(&runs),
         rate_against_p99(files),
-        time("p99 of each interval", "microseconds", Scale::Log, over_time(|at| Some(at.p99_us))),
+        time("p99 of each interval", "p99", Scale::Time, over_time(|at| Some(at.p99_us))),
         time("Server processor time", "processors", Scale::Linear, over_time(|at| at.server_cpu)),
         time("Client processor time", "processors", Scale::Linear, over_time(|at| at.client_cpu)),
         time("Server memory", "MiB", Scale::Linear, over_time(resident_mib)),
@@ -114,9 +114,9 @@ fn by_percentile(runs: &[(String, &Run)]) -> Chart<'static> {
     Chart {
         title: "Latency by percentile",
         x_label: "percent of the requests",
-        y_label: "microseconds",
+        y_label: "latency",
         x_scale: Scale::Nines,
-        y_scale: Scale::Log,
+        y_scale: Scale::Time,
         series: series.collect(),
     }
 }
@@ -134,9 +134,9 @@ fn rate_against_p99(files: &[ResultFile]) -> Chart<'static> {
     Chart {
         title: "Rate against p99",
         x_label: "achieved events per second",
-        y_label: "p99 in microseconds",
+        y_label: "p99",
         x_scale: Scale::Linear,
-        y_scale: Scale::Log,
+        y_scale: Scale::Time,
         series: series.collect(),
     }
 }

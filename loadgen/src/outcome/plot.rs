@@ -1,7 +1,7 @@
 //! Line charts as inline SVG, without any script or style from elsewhere.
 //!
 //! Pure: points in, text out. Law: any finite points give a chart whose coordinates lie inside it; points
-//! that are not finite, or not positive on a logarithmic axis, are left out.
+//! that are not finite, or not positive on an axis of times, are left out.
 
 use std::fmt::Write;
 
@@ -10,8 +10,8 @@ use std::fmt::Write;
 pub(crate) enum Scale {
     /// From 0 up, evenly.
     Linear,
-    /// By powers of ten.
-    Log,
+    /// Microseconds by powers of ten, marked as 100 us, 1 ms.
+    Time,
     /// Percentiles: 90, 99, 99.9 … at equal distances.
     Nines,
 }
@@ -63,8 +63,8 @@ const VALUE_MAX: f64 = 1e300;
 fn place(scale: Scale, value: f64) -> Option<f64> {
     let place = match scale {
         Scale::Linear => value,
-        Scale::Log if value > 0.0 => value.log10(),
-        Scale::Log => return None,
+        Scale::Time if value > 0.0 => value.log10(),
+        Scale::Time => return None,
         Scale::Nines => -((1.0 - value / 100.0).max(10f64.powf(-NINES_MAX))).log10(),
     };
     // Room for an axis that ends at a round number behind it.
@@ -86,7 +86,7 @@ impl Axis {
         let (low, high) = if low <= high { (low, high) } else { (0.0, 1.0) };
         match scale {
             Scale::Linear => linear(high),
-            Scale::Log => log(low, high),
+            Scale::Time => times(low, high),
             Scale::Nines => nines(high),
         }
     }
@@ -108,11 +108,21 @@ fn linear(high: f64) -> Axis {
     Axis { low: 0.0, high: count as f64 * step, marks }
 }
 
-fn log(low: f64, high: f64) -> Axis {
+fn times(low: f64, high: f64) -> Axis {
     let (low, high) = (low.floor(), high.ceil().max(low.floor() + 1.0));
-    let marks =
-        (low as i32..=high as i32).map(|power| (f64::from(power), short(10f64.powi(power)))).collect();
+    let marks = (low as i32..=high as i32).map(|power| (f64::from(power), time(power))).collect();
     Axis { low, high, marks }
+}
+
+/// Ten to the power of so many microseconds in few letters.
+fn time(power: i32) -> String {
+    let (unit_power, unit) = match power {
+        ..=-1 => (-3, "ns"),
+        0..=2 => (0, "us"),
+        3..=5 => (3, "ms"),
+        6.. => (6, "s"),
+    };
+    format!("{} {unit}", short(10f64.powi(power - unit_power)))
 }
 
 fn nines(high: f64) -> Axis {
@@ -260,7 +270,7 @@ mod tests {
         fn every_point_lies_inside_the_chart(
             points in prop::collection::vec((-1e12..1e12f64, any::<f64>()), 0..20), which in 0..9usize,
         ) {
-            let scales = [Scale::Linear, Scale::Log, Scale::Nines];
+            let scales = [Scale::Linear, Scale::Time, Scale::Nines];
             let text = chart(points, scales[which % 3], scales[which / 3]);
             let line = text.lines().find_map(|line| line.strip_prefix("<polyline points=\""));
             let line = line.expect("a line");
@@ -283,7 +293,8 @@ mod tests {
     fn marks_are_round_numbers_in_few_letters() {
         let names = |axis: Axis| axis.marks.into_iter().map(|mark| mark.1).collect::<Vec<_>>().join(" ");
         assert_eq!(names(linear(11_500.0)), "0 2k 4k 6k 8k 10k 12k");
-        assert_eq!(names(log(1.3, 3.2)), "10 100 1k 10k");
+        assert_eq!(names(times(1.3, 3.2)), "10 us 100 us 1 ms 10 ms");
+        assert_eq!([-1, 0, 5, 6, 8].map(time), ["100 ns", "1 us", "100 ms", "1 s", "100 s"]);
         assert_eq!(names(nines(2.5)), "0 90 99 99.9");
         assert_eq!([0.25, 1500.0, 2e6].map(short), ["0.25", "1.5k", "2M"]);
     }

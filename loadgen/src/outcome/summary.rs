@@ -83,13 +83,13 @@ fn side(samples: &[Sampled], usage: impl Fn(&Sampled) -> Usage) -> Side {
     }
 }
 
-/// What is left of the machine's busy time when both sides are taken off.
+/// What is left of all programs' time when both sides are taken off.
 fn others_share(samples: &[Sampled]) -> f64 {
+    let others_s = |sample: &Sampled| Some(sample.programs_s? - sample.server.cpu_s - sample.client.cpu_s);
     let (Some(first), Some(last)) = (samples.first(), samples.last()) else { return 0.0 };
-    let known_s = |sample: &Sampled| sample.server.cpu_s + sample.client.cpu_s;
-    let others_s = (last.machine_s - first.machine_s) - (known_s(last) - known_s(first));
+    let (Some(before_s), Some(after_s)) = (others_s(first), others_s(last)) else { return 0.0 };
     let passed_s = last.at_s - first.at_s;
-    if passed_s > 0.0 { (others_s / passed_s).max(0.0) } else { 0.0 }
+    if passed_s > 0.0 { ((after_s - before_s) / passed_s).max(0.0) } else { 0.0 }
 }
 
 fn found(outcome: &Outcome, asked: Asked) -> ListenFound {
@@ -164,7 +164,7 @@ mod tests {
 
     fn sampled(at_s: f64, cpu_s: f64) -> Sampled {
         let usage = Usage { cpu_s, resident_bytes: (at_s * 100.0) as u64 };
-        Sampled { at_s, server: usage, client: usage, machine_s: cpu_s * 3.0 }
+        Sampled { at_s, server: usage, client: usage, programs_s: Some(cpu_s * 3.0) }
     }
 
     #[test]

@@ -96,7 +96,7 @@ pub(crate) fn notes(file: &ResultFile) -> String {
         if run.server.is_some() && run.others_cpu_share > QUIET_SHARE {
             let percent = run.others_cpu_share * 100.0;
             text.push_str(&format!(
-                "NOT QUIET: other processes used {percent:.0} % of a processor meanwhile\n"
+                "NOT QUIET: other programs used {percent:.0} % of a processor meanwhile\n"
             ));
         }
         if let Some(server) = run.server {
