@@ -47,10 +47,10 @@ rates are events per second and may end with k or M.
 
 Exit codes:
   0   done, or the check passed
-  1   a check did not pass
+  1   a check did not pass, or a server that was started ended or was never ready
   2   the command line or a scenario is wrong
-  69  the server cannot be reached, or did not start
-  74  a file, a socket or a thread of loadgen's own failed";
+  69  the server cannot be reached or executed
+  74  a file or a socket of loadgen's own failed";
 
 /// The verbs.
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
 use crate::config::{Config, Cores, Origin};
-use crate::server::{self, ServerConfig, Web};
+use crate::server::{self, ServeError, ServerConfig, Web};
 use crate::sys::executor::Spin;
 use crate::sys::preflight;
 use crate::sys::signal::BlockedSignals;
@@ -21,9 +21,8 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = config::load(&args.settings)?;
     let config = server_config(&config, &preflight::allowed_cpus())?;
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
-    BlockedSignals::block().map_err(|error| CliError::io("cannot block signals", &error))?;
-    let face = Web::new(config.cores.len()).map_err(|error| CliError::io("cannot start threads", &error))?;
-    match server::run(config, face) {
+    let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len()));
+    match prepared.map_err(ServeError::System).and_then(|face| server::run(config, face)) {
         Ok(()) => Ok(()),
         Err(error) => {
             let code = u8::try_from(error.exit_code()).expect("exit codes are bytes");

@@ -1,7 +1,7 @@
 //! The way from one core to one other: messages in batches, over a buffer that only these two touch.
 //!
 //! `mesh` has one for each ordered pair of cores. Either end waits without holding the lock, and a batch
-//! costs one lock and at most one wake-up however many messages it holds.
+//! costs one lock at each end and at most one wake-up however many messages it holds.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
