@@ -7,16 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 bin=${CARGO_TARGET_DIR:-target}/release
-work=$(mktemp -d)
-server=
-finish() {
-    if [[ -n $server ]]; then
-        kill -TERM "$server" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
+source .ci/scratch.sh
 
 "$bin/loadgen" verify --server "$bin/millrace" --data "$work/verified" --kill-every 2s --for 10s --rate 2000
 

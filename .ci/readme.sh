@@ -9,16 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 readme=${1:-README.md}
-work=$(mktemp -d)
-server=
-finish() {
-    if [[ -n $server ]]; then
-        kill -TERM "$server" 2>/dev/null || true
-        wait "$server" 2>/dev/null || true
-    fi
-    rm -rf "$work"
-}
-trap finish EXIT
+source .ci/scratch.sh
 
 if [[ -e millrace-data ]]; then
     echo "millrace-data is in the way: the README is tried with a new directory"
