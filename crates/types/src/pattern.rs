@@ -85,10 +85,43 @@ impl StreamPattern {
         levels_match(&self.levels, &names)
     }
 
+    /// Whether this pattern surely matches every stream that `other` matches. A `false` may be wrong for
+    /// patterns that only happen to match the same: a level covers another if it is `*`, or the same text.
+    pub fn covers(&self, other: &StreamPattern) -> bool {
+        let reaches_internal = |pattern: &StreamPattern| pattern.text.starts_with('$');
+        self.bucket == other.bucket
+            && (reaches_internal(self) || !reaches_internal(other))
+            && levels_cover(&self.levels, &other.levels)
+    }
+
     /// The text it was parsed from.
     pub fn as_str(&self) -> &str {
         &self.text
     }
+}
+
+/// Whether every row of names that `narrow` matches is one that `wide` matches, by the set of positions in
+/// `narrow` that a prefix of `wide` can have covered.
+fn levels_cover(wide: &[Level], narrow: &[Level]) -> bool {
+    let mut reachable = vec![false; narrow.len() + 1];
+    reachable[0] = true;
+    for level in wide {
+        let mut next = vec![false; narrow.len() + 1];
+        for at in 0..=narrow.len() {
+            match level {
+                Level::AnyLevels => next[at] = reachable[at] || (at > 0 && next[at - 1]),
+                Level::Glob(pieces) if at > 0 && reachable[at - 1] => {
+                    next[at] = match &narrow[at - 1] {
+                        Level::AnyLevels => false,
+                        Level::Glob(narrower) => pieces == narrower || *pieces == [Piece::Run],
+                    };
+                }
+                Level::Glob(_) => {}
+            }
+        }
+        reachable = next;
+    }
+    reachable[narrow.len()]
 }
 
 impl fmt::Debug for StreamPattern {
@@ -241,6 +274,33 @@ mod tests {
             ("$*", "$x", true),
         ] {
             check(pattern, stream, expected);
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_another_only_if_it_matches_all_that_the_other_does() {
+        let parse = |text: &str| {
+            let bucket = BucketName::parse("b").expect("a valid name");
+            StreamPattern::parse(bucket, text).expect("a valid pattern")
+        };
+        for (wide, narrow, expected) in [
+            ("**", "a/*", true),
+            ("**", "**", true),
+            ("a/**", "a/b/**", true),
+            ("a/**", "a/**/c", true),
+            ("a/**", "**", false),
+            ("*", "a?", true),
+            ("*", "**", false),
+            ("*/*", "a/[x]", true),
+            ("a?", "a?", true),
+            ("a?", "a*", false),
+            ("a/**/c", "a/b/*/c", true),
+            ("a/**/c", "a/b/*", false),
+            ("**", "$x*", false),
+            ("$*", "$*", true),
+        ] {
+            let wide = parse(wide);
+            assert_eq!(wide.covers(&parse(narrow)), expected, "{wide:?} over {narrow}");
         }
     }
 
