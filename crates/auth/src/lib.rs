@@ -1,7 +1,25 @@
-//! Who somebody is and what they may do, as pure decisions.
+//! Who is asking, what they may do, and how often: tokens, users and grants, passwords, tickets and rates, without I/O.
 //!
-//! The broker holds these values on every core and asks them for each request; time and random bytes are
-//! arguments. Nothing here waits, reads a file or keeps a secret longer than its owner does.
+//! The shell hands over bytes, the time and random bytes, and gets a decision back. Nothing here reads a
+//! clock, draws a random number, or waits; hashing a password takes milliseconds, so the shell calls it
+//! off the cores.
+//!
+//! ```
+//! use auth::token::{NewToken, OwnConfig, OwnTokens, Secret, SecretRing, SessionId, TokenBounds, Verifier};
+//!
+//! let secrets = SecretRing::new(Secret::from_random(&[7; 64]), Vec::new())?;
+//! let own = OwnTokens::new(OwnConfig::default(), &secrets);
+//! let sid = SessionId::new([1; 16]);
+//! let token = own.issue(&NewToken { user: "ada", sid, issued_s: 1_000, expires_s: 4_600 });
+//!
+//! let verifier = Verifier::new(own, Vec::new(), TokenBounds::default()).expect("no issuers");
+//! assert_eq!(verifier.verify(token.as_bytes(), 1_001)?.user, "ada");
+//! let refused = verifier.verify(token.as_bytes(), 4_600).expect_err("expired");
+//! assert_eq!(refused.reason(), "Token Expired");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 #![forbid(unsafe_code)]
 
 pub mod policy;
+pub mod token;
