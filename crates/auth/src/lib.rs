@@ -21,5 +21,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod password;
 pub mod policy;
 pub mod token;
