@@ -23,4 +23,8 @@
 
 pub mod password;
 pub mod policy;
+mod slots;
 pub mod token;
+mod verified;
+
+pub use verified::VerifiedPasswords;
