@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod limiter;
 pub mod password;
 pub mod policy;
 mod slots;
