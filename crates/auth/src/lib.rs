@@ -25,6 +25,7 @@ pub mod limiter;
 pub mod password;
 pub mod policy;
 mod slots;
+pub mod ticket;
 pub mod token;
 mod verified;
 
