@@ -13,6 +13,8 @@ mod history;
 mod kill;
 #[path = "durability/mount.rs"]
 mod mount;
+#[path = "binary/open.rs"]
+mod open;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
 #[path = "binary/server.rs"]
 mod server;

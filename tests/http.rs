@@ -13,6 +13,8 @@ mod conditional;
 mod connection;
 #[path = "http/lists.rs"]
 mod lists;
+#[path = "binary/open.rs"]
+mod open;
 #[path = "http/patch.rs"]
 mod patch;
 #[path = "http/read.rs"]

@@ -24,6 +24,8 @@ mod hostile;
 mod long_stream;
 #[path = "listen/notices.rs"]
 mod notices;
+#[path = "binary/open.rs"]
+mod open;
 #[path = "listen/patterns.rs"]
 mod patterns;
 #[path = "listen/requests.rs"]

@@ -31,7 +31,7 @@ struct Change {
 }
 
 /// One core's end of the way that changes take; may be sent to it.
-pub struct Port {
+pub(super) struct Port {
     inbox: post::Receiver<Change>,
     peers: Peers,
 }
@@ -43,7 +43,7 @@ pub(super) struct Peers(Vec<post::Sender<Change>>);
 pub(super) struct Inbox(post::Receiver<Change>);
 
 /// The ports of all cores; core `n` takes the `n`th.
-pub fn ports(core_count: u16) -> Vec<Port> {
+pub(super) fn ports(core_count: u16) -> Vec<Port> {
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..core_count).map(|_| post::channel()).unzip();
     receivers.into_iter().map(|inbox| Port { inbox, peers: Peers(senders.clone()) }).collect()
 }
@@ -54,14 +54,9 @@ impl Port {
     }
 }
 
-/// Starts the tasks that load settings and take changes over.
+/// Starts the task that takes changes over.
 pub(super) fn start(broker: &Rc<Broker>, inbox: Inbox) {
     spawn(Queue::Net, take_changes(Rc::downgrade(broker), inbox));
-    let broker = broker.clone();
-    spawn(Queue::Net, async move {
-        broker.load_settings().await;
-        broker.loaded.set();
-    });
 }
 
 async fn take_changes(broker: Weak<Broker>, Inbox(mut inbox): Inbox) {
@@ -144,7 +139,7 @@ impl Broker {
     }
 
     /// Reads the newest settings of everything that has any.
-    async fn load_settings(self: &Rc<Self>) {
+    pub(super) async fn load_settings(self: &Rc<Self>) {
         let bucket = BucketName::parse(META_BUCKET).expect("a valid name");
         let mut after = String::new();
         loop {

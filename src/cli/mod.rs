@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 #[cfg(test)]
 mod fake_server;
+mod identity_settings;
 mod inspect;
 mod interrupt;
 mod lines;

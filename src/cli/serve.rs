@@ -6,6 +6,7 @@
 use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
+use super::identity_settings::web_config;
 use crate::config::{Config, Cores, Origin};
 use crate::server::{self, ServeError, ServerConfig, Web};
 use crate::sys::executor::Spin;
@@ -19,9 +20,13 @@ use std::time::Duration;
 /// [`Exit::Config`] for a wrong configuration, [`Exit::Serve`] with the server's own code.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = config::load(&args.settings)?;
+    let web = web_config(&config)?;
     let config = server_config(&config, &preflight::allowed_cpus())?;
+    if config.is_dev {
+        eprintln!("millrace: development mode: admin has the password secret, which everybody knows");
+    }
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
-    let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len()));
+    let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len(), web));
     match prepared.map_err(ServeError::System).and_then(|face| server::run(config, face)) {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -42,6 +47,7 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
         partition_count: if is_count_given { config.server.partitions } else { 0 },
         limits: config.limits.clone(),
         strict: config.server.strict,
+        is_dev: config.server.dev,
         spin: Spin {
             always: Duration::from_micros(config.server.spin_us),
             adaptive_max: Duration::from_micros(config.server.spin_adaptive_us),

@@ -5,6 +5,7 @@
 //! `MILLRACE_SECTION__KEY`.
 
 use super::Config;
+use super::auth_keys::AUTH_KEYS;
 use super::limit_keys::LIMIT_KEYS;
 use super::value::{Kind, Value};
 
@@ -66,7 +67,7 @@ static SHELL_KEYS: &[Key] = &[
     Key {
         dotted: "server.dev",
         kind: Kind::Flag,
-        summary: "Development mode; no effect so far, since only loopback addresses are taken anyway.",
+        summary: "Development mode: the administrator is admin with the password secret, on loopback only.",
         write: |config, value| config.server.dev = value.into_flag(),
         read: |config| Value::Flag(config.server.dev),
     },
@@ -100,9 +101,9 @@ static SHELL_KEYS: &[Key] = &[
     },
 ];
 
-/// All keys: the shell's first, then the limits.
+/// All keys: the shell's first, the limits last.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    SHELL_KEYS.iter().chain(LIMIT_KEYS)
+    SHELL_KEYS.iter().chain(AUTH_KEYS).chain(LIMIT_KEYS)
 }
 
 /// The key with this full name.
@@ -153,13 +154,13 @@ impl Value {
             other => panic!("{other:?} is not a number: kind and field of a key disagree"),
         }
     }
-    fn into_flag(self) -> bool {
+    pub(super) fn into_flag(self) -> bool {
         match self {
             Value::Flag(flag) => flag,
             other => panic!("{other:?} is not a switch: kind and field of a key disagree"),
         }
     }
-    fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> String {
         match self {
             Value::Text(text) => text,
             other => panic!("{other:?} is not a text: kind and field of a key disagree"),

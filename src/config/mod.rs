@@ -4,6 +4,7 @@
 //! environment, the environment over the file, the file over the defaults. An unknown key is an error that
 //! names the nearest known one; no setting is ever read later or from anywhere else.
 
+mod auth_keys;
 pub mod keys;
 mod limit_keys;
 mod origin;
@@ -12,6 +13,7 @@ mod problem;
 mod source;
 pub mod value;
 
+pub use auth_keys::AuthSettings;
 pub use origin::Origin;
 pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
 pub use problem::{BadSyntax, ConfigError, Contradiction, Problem, UnknownKey, UnreadableFile, WrongValue};
@@ -32,6 +34,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[http]`.
     pub http: HttpSettings,
+    /// `[auth]`.
+    pub auth: AuthSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -78,6 +82,7 @@ impl Default for Config {
                 spin_adaptive_us: 200,
             },
             http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
+            auth: AuthSettings::default(),
             limits: Limits::default(),
             origins: BTreeMap::new(),
         }

@@ -117,6 +117,8 @@ fn kind_word(kind: Kind) -> String {
         Kind::DurationMs | Kind::DurationUs => "duration".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Path => "path".to_owned(),
+        Kind::Text => "text".to_owned(),
+        Kind::Hmac => "`\"HS256\"`, `\"HS384\"` or `\"HS512\"`".to_owned(),
         Kind::Address => "address:port".to_owned(),
         Kind::Cores => "`\"all\"`, number or list".to_owned(),
     }

@@ -24,6 +24,10 @@ pub enum Kind {
     Flag,
     /// A path in the file system.
     Path,
+    /// A text, which may be empty.
+    Text,
+    /// `HS256`, `HS384` or `HS512`.
+    Hmac,
     /// An IP address and a port.
     Address,
     /// `all`, a number of cores, or a list of core numbers.
@@ -119,6 +123,10 @@ impl Kind {
             (Kind::Path, Given::Text(text) | Given::Words(text)) => {
                 (!text.is_empty()).then(|| Value::Text(text.clone()))
             }
+            (Kind::Text, Given::Text(text) | Given::Words(text)) => Some(Value::Text(text.clone())),
+            (Kind::Hmac, Given::Text(text) | Given::Words(text)) => {
+                matches!(text.as_str(), "HS256" | "HS384" | "HS512").then(|| Value::Text(text.clone()))
+            }
             (Kind::Address, Given::Text(text) | Given::Words(text)) => read_address(text).map(Value::Address),
             (kind, given) => kind.read_number(given).map(Value::Number),
         }
@@ -136,7 +144,7 @@ impl Kind {
         match self {
             Kind::Count | Kind::Bytes | Kind::DurationMs | Kind::DurationUs => number,
             Kind::Partitions => number.filter(|&count| (1..=u64::from(u16::MAX)).contains(&count)),
-            Kind::Flag | Kind::Path | Kind::Address | Kind::Cores => None,
+            Kind::Flag | Kind::Path | Kind::Text | Kind::Hmac | Kind::Address | Kind::Cores => None,
         }
     }
 
@@ -150,6 +158,8 @@ impl Kind {
             Kind::DurationUs => "a duration such as \"50us\", or whole microseconds".to_owned(),
             Kind::Flag => "true or false".to_owned(),
             Kind::Path => "a path".to_owned(),
+            Kind::Text => "a text".to_owned(),
+            Kind::Hmac => "\"HS256\", \"HS384\" or \"HS512\"".to_owned(),
             Kind::Address => "an address and port such as \"127.0.0.1:8080\"".to_owned(),
             Kind::Cores => "\"all\", a number of cores, or a list such as \"0,2-3\"".to_owned(),
         }

@@ -7,7 +7,8 @@ use super::error::Error;
 use super::gate::Gate;
 use super::pending::{Pending, pair};
 use super::stream::Stream;
-use crate::server::{self, ServeError, ServerConfig, Web};
+use crate::broker::identity::IdentityConfig;
+use crate::server::{self, ServeError, ServerConfig, Web, WebConfig};
 use crate::shard::ShardTable;
 use crate::sys::executor::Spin;
 use crate::sys::post;
@@ -21,6 +22,7 @@ use types::{Failure, Limits, StreamKey};
 #[derive(Clone, Debug)]
 pub struct Builder {
     config: ServerConfig,
+    identity: IdentityConfig,
     calls_max: usize,
 }
 
@@ -35,12 +37,14 @@ impl Builder {
             partition_count: 0,
             limits: Limits::default(),
             strict: false,
+            is_dev: false,
             spin: Spin::default(),
         };
-        Builder { config, calls_max: 1024 }
+        let identity = IdentityConfig::new(Limits::default());
+        Builder { config, identity, calls_max: 1024 }
     }
 
-    /// Where HTTP listens; a loopback address.
+    /// Where HTTP listens.
     #[must_use]
     pub fn http_addr(mut self, addr: SocketAddr) -> Builder {
         self.config.http_addr = addr;
@@ -75,6 +79,14 @@ impl Builder {
         self
     }
 
+    /// The password of `admin`, for those who come over HTTP, at the first start of a directory. Without it
+    /// one is made up and shown once on stderr.
+    #[must_use]
+    pub fn admin_password(mut self, password: impl Into<String>) -> Builder {
+        self.identity.admin_password = Some(password.into());
+        self
+    }
+
     /// How many calls may be under way at once (default 1,024); the next caller's thread waits.
     #[must_use]
     pub fn calls_max(mut self, count: usize) -> Builder {
@@ -88,7 +100,9 @@ impl Builder {
     /// Why it does not run.
     pub fn start(self) -> Result<Server, ServeError> {
         let core_count = self.config.cores.len();
-        let web = Web::new(core_count).map_err(ServeError::System)?;
+        let identity = IdentityConfig { limits: self.config.limits.clone(), ..self.identity };
+        let web = WebConfig { identity, secret_file: None, iorio_secret_file: None };
+        let web = Web::new(core_count, web).map_err(ServeError::System)?;
         let (face, queues, table) = Embedded::new(web, core_count);
         let limits = self.config.limits.clone();
         let running = server::start(self.config, face)?;

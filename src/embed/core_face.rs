@@ -15,6 +15,7 @@ use crate::sys::net::Stream;
 use crate::sys::post;
 use engine::{Appended, ReadReply};
 use std::future::Future;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -72,6 +73,14 @@ impl Embedded {
 
 impl Face for Embedded {
     type Core = http::Core;
+
+    fn prepare(&mut self, data_dir: &Path) -> Result<(), String> {
+        self.web.prepare(data_dir)
+    }
+
+    fn opened(core: Rc<http::Core>) -> impl Future<Output = Result<(), String>> + 'static {
+        Web::opened(core)
+    }
 
     fn open(&self, link: Rc<CoreLink>) -> Rc<http::Core> {
         let core = usize::from(link.core().0);

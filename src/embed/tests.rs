@@ -20,7 +20,7 @@ fn small() -> Limits {
 }
 
 fn started(dir: &TempDir) -> Server {
-    let builder = Builder::new(&dir.0).limits(small()).partitions(8);
+    let builder = Builder::new(&dir.0).admin_password("secret").limits(small()).partitions(8);
     builder.cores(allowed_cpus().into_iter().take(2)).start().expect("the server starts")
 }
 
@@ -66,11 +66,23 @@ fn http_and_calls_share_one_log() {
     let dir = TempDir::new();
     let server = started(&dir);
     server.stream("b", "s").expect("a name").append(number(7)).wait().expect("stored");
-    let mut socket = TcpStream::connect(server.http_addr()).expect("HTTP listens");
-    let request = "GET /streams/b/s HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    socket.write_all(request.as_bytes()).expect("sent");
-    let mut reply = String::new();
-    socket.read_to_string(&mut reply).expect("answered");
+    let ask = |request: &str| {
+        let mut socket = TcpStream::connect(server.http_addr()).expect("HTTP listens");
+        socket.write_all(request.as_bytes()).expect("sent");
+        let mut reply = String::new();
+        socket.read_to_string(&mut reply).expect("answered");
+        reply
+    };
+    let get = "GET /streams/b/s HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
+    assert!(ask(&format!("{get}\r\n")).starts_with("HTTP/1.1 401"), "who comes over HTTP must log in");
+    let body = r#"{"username":"admin","password":"secret"}"#;
+    let login = ask(&format!(
+        "POST /sessions HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let token = login.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+    let reply = ask(&format!("{get}x-session: {token}\r\n\r\n"));
     assert!(reply.ends_with("\"data\":7}]"), "{reply}");
     server.shutdown().expect("a clean stop");
 }

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub enum ServeError {
     /// The configuration contradicts itself. Exit code 78.
     Config(String),
-    /// The address is reachable from other machines, and there are no users yet. Exit code 78.
+    /// The address is reachable from other machines, and everybody knows the password. Exit code 78.
     NotLoopback(SocketAddr),
     /// The host lacks something; all findings, the worst first. Exit code 78.
     Host(Vec<Finding>),
@@ -41,6 +41,8 @@ pub enum ServeError {
     },
     /// What is in the directory is not served. Exit code 65.
     Refused(Refusal),
+    /// Users and grants, or what else a protocol needs, cannot be read. Exit code 65.
+    NotOpened(String),
     /// The system refused a thread or a signal mask, or a core died. Exit code 71.
     System(io::Error),
     /// A stop was asked for before the server was ready. Exit code 0.
@@ -52,7 +54,7 @@ impl ServeError {
     pub fn exit_code(&self) -> i32 {
         match self {
             ServeError::StoppedEarly => 0,
-            ServeError::Refused(_) => 65,
+            ServeError::Refused(_) | ServeError::NotOpened(_) => 65,
             ServeError::Address { .. } => 69,
             ServeError::System(_) => 71,
             ServeError::Directory { .. } => 73,
@@ -68,10 +70,8 @@ impl fmt::Display for ServeError {
             ServeError::Config(reason) => f.write_str(reason),
             ServeError::NotLoopback(addr) => write!(
                 f,
-                "refusing to listen on {addr}: there are no users yet, so whoever reaches it could \
-                 read and write everything; use 127.0.0.1 or [::1] and reach it from elsewhere through an \
-                 SSH tunnel: `ssh -L {port}:127.0.0.1:{port} HOST`",
-                port = addr.port()
+                "refusing to listen on {addr} in development mode: everybody knows the administrator's \
+                 password; leave --dev out, or use 127.0.0.1 or [::1]"
             ),
             ServeError::Host(findings) => {
                 f.write_str("this host is not ready for a server")?;
@@ -101,6 +101,7 @@ impl fmt::Display for ServeError {
                 Ok(())
             }
             ServeError::Refused(refusal) => refusal.fmt(f),
+            ServeError::NotOpened(reason) => f.write_str(reason),
             ServeError::System(error) => write!(f, "the system refused: {error}"),
             ServeError::StoppedEarly => f.write_str("stopped before it was ready"),
         }

@@ -5,6 +5,7 @@
 use crate::shard::CoreLink;
 use crate::sys::net::Stream;
 use std::future::Future;
+use std::path::Path;
 use std::rc::Rc;
 
 /// A protocol that serves connections.
@@ -12,8 +13,25 @@ pub trait Face: Clone + Send + 'static {
     /// What the connections of one core share: the broker's core.
     type Core: 'static;
 
+    /// Takes from the data directory what the protocol keeps there beside the log. Called once, before any
+    /// core opens, while nobody else has the directory.
+    ///
+    /// # Errors
+    /// Why it cannot be served, in a sentence.
+    fn prepare(&mut self, _data_dir: &Path) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Makes the core's share, once per core, on it, before its shard serves.
     fn open(&self, link: Rc<CoreLink>) -> Rc<Self::Core>;
+
+    /// Waits until the core's share can serve; its shard runs by then.
+    ///
+    /// # Errors
+    /// Why nothing can be served, in a sentence.
+    fn opened(_core: Rc<Self::Core>) -> impl Future<Output = Result<(), String>> + 'static {
+        std::future::ready(Ok(()))
+    }
 
     /// Serves one connection to its end. When the link begins to drain, it finishes what was accepted, tells
     /// its client where the protocol can, and ends.

@@ -9,13 +9,14 @@ mod coordinator;
 mod error;
 mod face;
 mod seat;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod web;
 
 pub use error::ServeError;
 pub use face::Face;
-pub use web::Web;
+pub use web::{Web, WebConfig};
 
 use crate::sys::executor::{CoreOptions, CoreThread, Spin, start_core};
 use crate::sys::lock::{DirLock, LockError};
@@ -58,6 +59,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Refuse to start on damage in acknowledged events instead of serving the rest.
     pub strict: bool,
+    /// Development: only loopback addresses are taken.
+    pub is_dev: bool,
     /// How long an idle core looks for work before it sleeps.
     pub spin: Spin,
 }
@@ -136,13 +139,14 @@ pub fn start<F: Face>(config: ServerConfig, face: F) -> Result<Server, ServeErro
 
 fn start_with<F: Face>(
     config: ServerConfig,
-    face: F,
+    mut face: F,
     stop: post::Sender<StopSignal>,
     stopped: post::Receiver<StopSignal>,
 ) -> Result<Server, ServeError> {
     let begin_ns = crate::sys::clock::monotonic_ns();
     check(&config)?;
     let lock = open_directory(&config.data_dir)?;
+    face.prepare(&config.data_dir).map_err(ServeError::Config)?;
     let bound = Bound::bind_all(config.http_addr, config.cores.len())
         .map_err(|error| ServeError::Address { addr: config.http_addr, error })?;
     let http_addr = bound[0].addr();
@@ -166,7 +170,7 @@ fn check(config: &ServerConfig) -> Result<(), ServeError> {
     if config.cores.is_empty() {
         return Err(ServeError::Config("a server needs at least one core".to_owned()));
     }
-    if !config.http_addr.ip().is_loopback() {
+    if config.is_dev && !config.http_addr.ip().is_loopback() {
         return Err(ServeError::NotLoopback(config.http_addr));
     }
     preflight::raise_limits();

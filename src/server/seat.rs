@@ -146,6 +146,8 @@ impl<F: Face> Seated<F> {
             let mark = driver.run().await;
             reports.send((core, Report::Stopped(mark)));
         });
+        // All cores wait here for all: nobody is served by one while another still learns who may do what.
+        F::opened(self.shard().core.clone()).await.map_err(ServeError::NotOpened)?;
         self.report(Report::Armed);
         Ok(())
     }

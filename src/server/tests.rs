@@ -117,6 +117,7 @@ fn config(dir: &Path, core_count: usize) -> ServerConfig {
         partition_count: 0,
         limits: Limits { connections_max: 100, ..Limits::default() },
         strict: false,
+        is_dev: false,
         spin: Spin::default(),
     }
 }
@@ -259,9 +260,10 @@ fn an_address_in_use_is_refused_and_leaves_the_directory_free() {
 #[test]
 fn what_must_not_be_served_is_refused_before_anything_is_touched() {
     let dir = TempDir::new();
-    let open = ServerConfig { http_addr: "0.0.0.0:8080".parse().expect("an address"), ..config(&dir.0, 1) };
+    let http_addr = "0.0.0.0:8080".parse().expect("an address");
+    let open = ServerConfig { http_addr, is_dev: true, ..config(&dir.0, 1) };
     let error = start(open, LineFace).err().expect("everybody could reach it");
-    assert!(error.to_string().starts_with("refusing to listen on 0.0.0.0:8080: there are no users yet"));
+    assert!(error.to_string().starts_with("refusing to listen on 0.0.0.0:8080 in development mode"));
     assert_eq!(error.exit_code(), 78);
     let missing = ServerConfig { cores: vec![4095], ..config(&dir.0, 1) };
     let error = start(missing, LineFace).err().expect("no such processor");

@@ -3,21 +3,43 @@
 //! The one place that knows both; `serve` and programs that embed the server start with it.
 
 use super::Face;
+use super::secret::SecretFiles;
+use crate::broker::identity::{Common, IdentityConfig};
 use crate::faces::http::{self, HttpFace};
 use crate::faces::listen;
 use crate::shard::CoreLink;
 use crate::sys::net::Stream;
 use crate::sys::offload::Offload;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Threads for what would hold a core up in the HTTP face, and how many such tasks wait.
 const OFFLOAD_THREADS: usize = 2;
 const OFFLOAD_QUEUE_MAX: usize = 256;
+/// Threads that hash passwords: one takes a processor and 19 MiB for some 20 ms a hash.
+const HASH_THREADS: usize = 1;
+
+/// What the faces are told about users and sessions.
+#[derive(Clone, Debug)]
+pub struct WebConfig {
+    /// Who may do what, and how that is found out.
+    pub identity: IdentityConfig,
+    /// The file of the secrets of sessions; `None` for the one in the data directory.
+    pub secret_file: Option<PathBuf>,
+    /// The file of the secret of an Iorio server whose tokens are still taken.
+    pub iorio_secret_file: Option<PathBuf>,
+}
 
 /// HTTP and everything that begins with it. Clones share their counters.
 #[derive(Clone)]
-pub struct Web(HttpFace);
+pub struct Web {
+    core_count: u16,
+    config: WebConfig,
+    offload: Offload,
+    hashing: Offload,
+    face: Option<HttpFace>,
+}
 
 impl Web {
     /// The face for so many cores, with threads of its own. A program that waits for signals blocks them
@@ -25,19 +47,33 @@ impl Web {
     ///
     /// # Errors
     /// When the system refuses a thread, or for more than 65,535 cores.
-    pub fn new(core_count: usize) -> io::Result<Web> {
+    pub fn new(core_count: usize, config: WebConfig) -> io::Result<Web> {
         let core_count = u16::try_from(core_count)
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more than 65,535 cores"))?;
         let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX)?;
-        Ok(Web(HttpFace::new(core_count, offload, listen::serve)))
+        let waiting_max = 2 * config.identity.limits.logins_waiting_max.max(1);
+        let hashing = Offload::start(HASH_THREADS, waiting_max)?;
+        Ok(Web { core_count, config, offload, hashing, face: None })
     }
 }
 
 impl Face for Web {
     type Core = http::Core;
 
+    fn prepare(&mut self, data_dir: &Path) -> Result<(), String> {
+        let WebConfig { identity, secret_file, iorio_secret_file } = self.config.clone();
+        let secrets = SecretFiles::new(data_dir, secret_file, iorio_secret_file).load()?;
+        let common = Common::new(identity, self.hashing.clone(), &secrets)?;
+        self.face = Some(HttpFace::new(self.core_count, self.offload.clone(), listen::serve, &common));
+        Ok(())
+    }
+
     fn open(&self, link: Rc<CoreLink>) -> Rc<http::Core> {
-        self.0.open(link)
+        self.face.as_ref().expect("prepared before any core opens").open(link)
+    }
+
+    async fn opened(core: Rc<http::Core>) -> Result<(), String> {
+        core.broker().opened().await
     }
 
     fn serve(core: Rc<http::Core>, stream: Stream) -> impl Future<Output = ()> + 'static {

@@ -6,9 +6,17 @@
 /// 128 bits from the kernel's generator.
 ///
 /// # Panics
-/// If the kernel refuses, which it does for no documented reason once it has booted.
+/// As [`bytes`].
 pub fn bits_128() -> u128 {
-    let mut bytes = [0_u8; 16];
+    u128::from_le_bytes(bytes())
+}
+
+/// So many bytes from the kernel's generator.
+///
+/// # Panics
+/// If the kernel refuses, which it does for no documented reason once it has booted.
+pub fn bytes<const COUNT: usize>() -> [u8; COUNT] {
+    let mut bytes = [0_u8; COUNT];
     let mut filled = 0;
     while filled < bytes.len() {
         let rest = &mut bytes[filled..];
@@ -23,5 +31,5 @@ pub fn bits_128() -> u128 {
             }
         }
     }
-    u128::from_le_bytes(bytes)
+    bytes
 }

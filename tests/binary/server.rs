@@ -3,6 +3,7 @@
 //! Shared by the tests that run the whole program. The ready line tells the address. A server that is dropped
 //! is killed.
 
+use crate::open::open_to_everybody;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ impl Server {
         let mut child = Command::new(binary())
             .args(["serve", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
+            .envs(crate::open::SETTINGS)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -36,7 +38,13 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).expect("stdout is readable");
         let addr = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
         match addr.and_then(|addr| addr.parse().ok()) {
-            Some(addr) => Ok(Server { child, addr }),
+            Some(addr) => {
+                let server = Server { child, addr };
+                match open_to_everybody(addr) {
+                    Ok(()) => Ok(server),
+                    Err(error) => Err(format!("everybody is not let in: {error}")),
+                }
+            }
             None => {
                 let status = child.wait().expect("the child can be waited for");
                 Err(format!("ready line {line:?}, {status}"))

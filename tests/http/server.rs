@@ -3,6 +3,7 @@
 //! The ready line tells the address. Each server has a data directory of its own, removed with it.
 //! Tests that change nothing but their own bucket share one.
 
+use crate::open::open_to_everybody;
 use crate::wire::Client;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
@@ -21,8 +22,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts one with settings `MILLRACE_SECTION__KEY=value`.
+    /// Starts one with settings `MILLRACE_SECTION__KEY=value`, where everybody may do everything.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Server {
+        let server = Server::start_closed(settings);
+        open_to_everybody(server.addr).expect("the administrator may grant");
+        server
+    }
+
+    /// Starts one where only the administrator may do anything.
+    pub(crate) fn start_closed(settings: &[(&str, &str)]) -> Server {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!("http-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -33,6 +41,7 @@ impl Server {
         let mut child = Command::new(binary())
             .args(["serve", "--http", "127.0.0.1:0", "--data"])
             .arg(&dir)
+            .envs(crate::open::SETTINGS)
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

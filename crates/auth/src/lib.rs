@@ -1,4 +1,4 @@
-//! Who is asking, what they may do, and how often: tokens, users and grants, passwords, tickets and rates, without I/O.
+//! Who is asking, what they may do, and how often: tokens, users, passwords, tickets and rates, without I/O.
 //!
 //! The shell hands over bytes, the time and random bytes, and gets a decision back. Nothing here reads a
 //! clock, draws a random number, or waits; hashing a password takes milliseconds, so the shell calls it

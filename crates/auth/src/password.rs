@@ -64,6 +64,20 @@ impl PasswordBounds {
     }
 }
 
+/// Checks that passwords can be hashed with `params`, and that the hashes would be checked again.
+///
+/// # Errors
+/// [`PasswordError::Params`], [`PasswordError::TooCostly`].
+pub fn check_params(params: &PasswordParams) -> Result<(), PasswordError> {
+    let PasswordParams { memory_kib, passes, lanes } = *params;
+    if !PasswordBounds::default().allow(params) {
+        return Err(PasswordError::TooCostly { params: *params });
+    }
+    argon2::Params::new(memory_kib, passes, lanes, Some(HASH_BYTES))
+        .map(drop)
+        .map_err(|_| PasswordError::Params { params: *params })
+}
+
 /// The PHC string of `password`.
 ///
 /// # Errors

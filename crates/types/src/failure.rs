@@ -31,6 +31,37 @@ pub enum Failure {
     VersionNotSupported,
     /// The session may not do this.
     NoPermission,
+    /// The session's token or ticket is not taken.
+    SessionRefused {
+        /// Why, as the client is told.
+        reason: &'static str,
+    },
+    /// The login failed.
+    Unauthorized,
+    /// Over a rate limit.
+    RateLimited {
+        /// When it is worth trying again, in seconds.
+        retry_after_s: u32,
+    },
+    /// The name of a new user is taken.
+    UserExists,
+    /// The name of a user or a group cannot be.
+    IllegalUsername,
+    /// A user's name is missing.
+    NoUser,
+    /// A password is missing.
+    NoPassword,
+    /// Both are missing.
+    NoUserAndPassword,
+    /// No such user or group.
+    UnknownUser,
+    /// A grant to nobody (400, as Iorio answers).
+    UnknownRole,
+    /// A change of users or groups that cannot be.
+    NotPossible {
+        /// Why not.
+        detail: Cow<'static, str>,
+    },
     /// `Accept` names nothing that this route can send.
     NotAcceptable,
     /// The request's content type is not one that this route takes.
@@ -128,12 +159,12 @@ impl Failure {
     /// The HTTP status code.
     pub fn status(&self) -> u16 {
         match self {
-            Failure::NoRoute => 404,
+            Failure::NoRoute | Failure::UnknownUser => 404,
             Failure::MethodNotAllowed { .. } => 405,
-            Failure::NoPermission => 401,
+            Failure::NoPermission | Failure::SessionRefused { .. } | Failure::Unauthorized => 401,
             Failure::NotAcceptable => 406,
             Failure::RequestTimeout => 408,
-            Failure::Conflict { .. } => 409,
+            Failure::Conflict { .. } | Failure::NotPossible { .. } => 409,
             Failure::PreconditionFailed { .. } => 412,
             Failure::TooLarge { .. } => 413,
             Failure::TargetTooLong => 414,
@@ -141,6 +172,7 @@ impl Failure {
             Failure::HeadTooLarge => 431,
             Failure::VersionNotSupported => 505,
             Failure::IdempotencyMismatch { .. } => 422,
+            Failure::RateLimited { .. } => 429,
             Failure::Corrupt { .. } | Failure::Internal { .. } => 500,
             Failure::NotImplemented => 501,
             Failure::Unavailable(_) => 503,
@@ -150,6 +182,12 @@ impl Failure {
             | Failure::InvalidBody { .. }
             | Failure::InvalidField { .. }
             | Failure::InvalidSetting { .. }
+            | Failure::UserExists
+            | Failure::IllegalUsername
+            | Failure::NoUser
+            | Failure::NoPassword
+            | Failure::NoUserAndPassword
+            | Failure::UnknownRole
             | Failure::AckNotAllowed => 400,
         }
     }
@@ -164,7 +202,16 @@ impl Failure {
             Failure::TargetTooLong => "target-too-long",
             Failure::HeadTooLarge => "head-too-large",
             Failure::VersionNotSupported => "version-not-supported",
-            Failure::NoPermission => "no-perm",
+            Failure::NoPermission | Failure::SessionRefused { .. } => "no-perm",
+            Failure::Unauthorized => "unauthorized",
+            Failure::RateLimited { .. } => "rate-limited",
+            Failure::UserExists => "user-exists",
+            Failure::IllegalUsername => "illegal-username",
+            Failure::NoUser => "no-user",
+            Failure::NoPassword => "no-pass",
+            Failure::NoUserAndPassword => "no-user-and-pass",
+            Failure::UnknownUser => "unknown-user",
+            Failure::NotPossible { .. } => "not-possible",
             Failure::NotAcceptable => "not-acceptable",
             Failure::UnsupportedMediaType => "unsupported-media-type",
             Failure::NoEvents => "not-found",
@@ -173,7 +220,7 @@ impl Failure {
                 "invalid-field"
             }
             Failure::TooLarge { .. } => "too-large",
-            Failure::Conflict { .. } => "error",
+            Failure::Conflict { .. } | Failure::UnknownRole => "error",
             Failure::PreconditionFailed { .. } => "precondition-failed",
             Failure::IdempotencyMismatch { .. } => "idempotency-mismatch",
             Failure::StorageFull => "storage-full",
@@ -195,6 +242,17 @@ impl Failure {
             Failure::HeadTooLarge => "Header Block Too Large",
             Failure::VersionNotSupported => "HTTP Version Not Supported",
             Failure::NoPermission => "No Permission",
+            Failure::SessionRefused { reason } => reason,
+            Failure::Unauthorized => "Unauthorized",
+            Failure::RateLimited { .. } => "Too Many Requests",
+            Failure::UserExists => "User already exists",
+            Failure::IllegalUsername => "Illegal Username",
+            Failure::NoUser => "No username field",
+            Failure::NoPassword => "No password field",
+            Failure::NoUserAndPassword => "No username and password fields",
+            Failure::UnknownUser => "Unknown User",
+            Failure::UnknownRole => "error_processing_operation",
+            Failure::NotPossible { .. } => "Not Possible",
             Failure::NotAcceptable => "Not Acceptable",
             Failure::UnsupportedMediaType => "Unsupported Media Type",
             Failure::NoEvents => "Not Found",
@@ -222,6 +280,7 @@ impl Failure {
         match self {
             Failure::BadRequest { detail }
             | Failure::InvalidBody { detail }
+            | Failure::NotPossible { detail }
             | Failure::Internal { detail } => vec![Text("detail", detail.to_string())],
             Failure::InvalidField { field, value } => {
                 vec![Text("field", field.to_string()), Text("value", value.clone())]
@@ -246,7 +305,11 @@ impl Failure {
 
     /// Seconds that `Retry-After` advises, where it does.
     pub fn retry_after_s(&self) -> Option<u32> {
-        matches!(self, Failure::Unavailable(_)).then_some(1)
+        match self {
+            Failure::Unavailable(_) => Some(1),
+            Failure::RateLimited { retry_after_s } => Some(*retry_after_s),
+            _ => None,
+        }
     }
 }
 
@@ -269,6 +332,17 @@ mod tests {
             Failure::HeadTooLarge,
             Failure::VersionNotSupported,
             Failure::NoPermission,
+            Failure::SessionRefused { reason: "Token Expired" },
+            Failure::Unauthorized,
+            Failure::RateLimited { retry_after_s: 1 },
+            Failure::UserExists,
+            Failure::IllegalUsername,
+            Failure::NoUser,
+            Failure::NoPassword,
+            Failure::NoUserAndPassword,
+            Failure::UnknownUser,
+            Failure::UnknownRole,
+            Failure::NotPossible { detail: detail() },
             Failure::NotAcceptable,
             Failure::UnsupportedMediaType,
             Failure::NoEvents,
@@ -342,7 +416,7 @@ mod tests {
     #[test]
     fn only_what_will_pass_by_itself_advises_when_to_come_again() {
         for failure in every_failure() {
-            let passes = matches!(failure, Failure::Unavailable(_));
+            let passes = matches!(failure, Failure::Unavailable(_) | Failure::RateLimited { .. });
             assert_eq!(failure.retry_after_s().is_some(), passes, "{failure:?}");
         }
     }

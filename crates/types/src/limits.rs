@@ -79,6 +79,33 @@ pub struct Limits {
     /// Connections of one address.
     pub connections_per_address_max: usize,
 
+    /// Users and groups.
+    pub roles_max: usize,
+    /// Grants of one user or group, counted by what they are about.
+    pub grants_per_role_max: usize,
+    /// Groups that one user or group is directly in.
+    pub groups_per_role_max: usize,
+    /// Changes of users, groups and grants that wait to be made.
+    pub identity_changes_max: usize,
+    /// Sessions that were ended before their time and are remembered until then.
+    pub revoked_sessions_max: usize,
+    /// Sessions whose tokens a core need not verify again.
+    pub sessions_cached_max: usize,
+    /// Passwords that the process need not hash again.
+    pub passwords_cached_max: usize,
+    /// Tickets that wait to be used.
+    pub tickets_max: usize,
+    /// Logins, and passwords of new users, that wait for a hash.
+    pub logins_waiting_max: usize,
+    /// Logins of one address that wait for a hash.
+    pub logins_waiting_per_address_max: usize,
+    /// Failed logins of one address as one user at once, and again in each minute.
+    pub failed_logins_max: usize,
+    /// Failed logins of one address at once, and again in each minute.
+    pub failed_logins_per_address_max: usize,
+    /// Users and addresses whose rates are remembered, for each rate.
+    pub rate_keys_max: usize,
+
     /// Subscriptions of one listener.
     pub subscriptions_max: usize,
     /// Bytes of one WebSocket message.
@@ -140,6 +167,19 @@ impl Default for Limits {
             idle_timeout_ms: 75_000,
             connections_max: 100_000,
             connections_per_address_max: 100_000,
+            roles_max: 1_000_000,
+            grants_per_role_max: 10_000,
+            groups_per_role_max: 100,
+            identity_changes_max: 1_024,
+            revoked_sessions_max: 100_000,
+            sessions_cached_max: 20_000,
+            passwords_cached_max: 100_000,
+            tickets_max: 10_000,
+            logins_waiting_max: 64,
+            logins_waiting_per_address_max: 32,
+            failed_logins_max: 10,
+            failed_logins_per_address_max: 100,
+            rate_keys_max: 100_000,
             subscriptions_max: 1_000,
             websocket_message_bytes_max: MIB,
             websocket_idle_timeout_ms: 60_000,
@@ -190,7 +230,7 @@ impl Limits {
     /// # Errors
     /// The first relation that does not hold, with the names and the values.
     pub fn check(&self) -> Result<(), LimitError> {
-        let rules: [(bool, &str); 14] = [
+        let rules: [(bool, &str); 16] = [
             (self.body_bytes_max <= BODY_BYTES_CEILING, "body_bytes_max must be at most 1 GiB"),
             (self.body_bytes_max >= 1, "body_bytes_max must be at least 1"),
             (self.append_events_max >= 1, "append_events_max must be at least 1"),
@@ -212,6 +252,8 @@ impl Limits {
             (self.reads_in_flight_max >= 1, "reads_in_flight_max must be at least 1"),
             (self.outbox_bytes_max >= 4096, "outbox_bytes_max must be at least 4096"),
             (self.mesh_messages_max >= 1, "mesh_messages_max must be at least 1"),
+            (self.failed_logins_max >= 1, "failed_logins_max must be at least 1"),
+            (self.failed_logins_per_address_max >= 1, "failed_logins_per_address_max must be at least 1"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
             Some((_, reason)) => Err(LimitError { reason: reason.to_owned() }),

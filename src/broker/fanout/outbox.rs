@@ -100,6 +100,12 @@ impl Outbox {
         (taken, cost)
     }
 
+    /// Forgets what waits: nobody may have it any more.
+    pub fn clear(&self) {
+        let (_, cost) = self.take(usize::MAX, usize::MAX);
+        self.sent(cost);
+    }
+
     /// Entries that were taken and count for `cost` were sent.
     pub fn sent(&self, cost: usize) {
         let bytes = self.bytes.get().checked_sub(cost);

@@ -4,12 +4,14 @@
 //! validated and never rebuilt: the engine gets the bytes as they came. A body so large that validating it
 //! would hold the core up is validated on a blocking thread.
 
+use super::access::Asker;
 use super::core::Core;
 use super::flight::{Answer, Flight};
 use super::headers;
 use super::negotiate::{self, BodyKind};
 use super::parameters::{Parameters, invalid};
 use crate::broker::AppendRequest;
+use auth::policy::Permission;
 use bytes::Bytes;
 use engine::{AckLevel, Appended, Expect, OnMismatch};
 use http1::RequestHead;
@@ -36,7 +38,8 @@ impl AppendPlan {
     ///
     /// # Errors
     /// In the order of `docs/api.md`: malformed target or header, permission, `Accept`, `Content-Type`.
-    pub(super) fn of(core: &Core, head: &RequestHead) -> Result<AppendPlan, Failure> {
+    pub(super) fn of(asker: &Asker<'_>) -> Result<AppendPlan, Failure> {
+        let Asker { core, head, .. } = *asker;
         let stream = core.stream_keys().of(head)?;
         let ack = ack_level(head)?;
         let limits = core.limits();
@@ -44,7 +47,7 @@ impl AppendPlan {
         let idempotency_key = headers::idempotency_key(head, limits)?;
         let parent = headers::parent(head, limits)?;
         let traceparent = headers::traceparent(head);
-        core.broker().may_write(&stream)?;
+        asker.may(Permission::Put, &stream)?;
         negotiate::choose(head, &[negotiate::JSON])?;
         let kind = BodyKind::of(head)?;
         Ok(AppendPlan { stream, kind, if_match, idempotency_key, parent, traceparent, ack })

@@ -6,23 +6,24 @@
 //!
 //! Invariant: whatever is in `output` belongs before the answer of the queue's front.
 
+use super::access::Asker;
 use super::alarm::Alarm;
 use super::core::{Account, Core};
 use super::flight::{Answer, Flight};
-use super::handoff::{Ending, Handoff, Purpose};
+use super::handoff::{Ending, Handoff, Wanted};
 use super::outgoing::{Outgoing, WriteFailed};
 use super::plan::{Class, Plan};
 use super::reply::failure_of_bytes;
 use crate::sys::executor::{Either, race, timeout, yield_if_needed};
 use crate::sys::net::{READ_BYTES_MAX, Stream};
 use bytes::BytesMut;
-use http1::{Config, Decoder, HttpError, ReplyTo, Request, RequestHead};
+use http1::{Decoder, HttpError, ReplyTo, Request, RequestHead};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use types::{Failure, Limits, Unavailable};
+use types::{Failure, Unavailable};
 
 /// Bytes of further requests that are read while others are under way.
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
@@ -56,7 +57,7 @@ async fn serve_requests(core: Rc<Core>, stream: Stream, input: BytesMut) -> Opti
     let mut connection = Connection::new(core, stream, alarm, input);
     match connection.run().await {
         End::Closed => None,
-        End::Handoff(purpose, head) => Some(connection.into_handoff(purpose, *head)),
+        End::Handoff(wanted) => Some(connection.into_handoff(*wanted)),
     }
 }
 
@@ -101,7 +102,7 @@ struct Queued {
 /// How [`Connection::run`] ends.
 enum End {
     Closed,
-    Handoff(Purpose, Box<RequestHead>),
+    Handoff(Box<Wanted>),
 }
 
 /// Why [`Connection::wait`] returned.
@@ -141,7 +142,7 @@ struct Connection {
 
 impl Connection {
     fn new(core: Rc<Core>, stream: Stream, alarm: Alarm, input: BytesMut) -> Connection {
-        let decoder = Decoder::new(decoder_config(core.limits()));
+        let decoder = Decoder::new(core.decoder_config());
         Connection {
             account: Account::new(core.clone()),
             core,
@@ -241,7 +242,7 @@ impl Connection {
                 self.arriving_bytes = self.input.len();
                 // Leave that was not yet given is not needed any more.
                 self.continue_due = false;
-                Some((Plan::of(&self.core, &request.head), request))
+                Some((self.plan(&request.head), request))
             }
             Ok(None) => {
                 self.look_at_pending_head();
@@ -252,6 +253,10 @@ impl Connection {
                 None
             }
         }
+    }
+
+    fn plan(&self, head: &RequestHead) -> Plan {
+        Plan::of(&Asker { core: &self.core, head, peer: self.stream.peer_addr().ip() })
     }
 
     fn may_start(&self, class: Class) -> bool {
@@ -282,7 +287,7 @@ impl Connection {
             return;
         }
         let Some(head) = self.decoder.pending_head() else { return };
-        match Plan::of(&self.core, head).failure() {
+        match self.plan(head).failure() {
             Some(failure) => {
                 let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(head));
                 self.push_last(failure.clone(), to, as_problem);
@@ -299,7 +304,7 @@ impl Connection {
         let Some(head) = self.decoder.pending_head() else {
             return self.push_last(failure, ReplyTo::UNREADABLE, false);
         };
-        let of_head = Plan::of(&self.core, head).failure().cloned();
+        let of_head = self.plan(head).failure().cloned();
         let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(head));
         self.push_last(of_head.unwrap_or(failure), to, as_problem);
     }
@@ -477,24 +482,16 @@ impl Connection {
 
     fn take_handoff(&mut self) -> End {
         match self.queue.pop_front() {
-            Some(Queued { flight: Flight::Handoff(purpose, head), .. }) => End::Handoff(purpose, head),
+            Some(Queued { flight: Flight::Handoff(wanted), .. }) => End::Handoff(wanted),
             _ => unreachable!("it was just seen at the front"),
         }
     }
 
-    fn into_handoff(self, purpose: Purpose, head: RequestHead) -> Box<Handoff> {
+    fn into_handoff(self, wanted: Wanted) -> Box<Handoff> {
+        let Wanted { purpose, head, session } = wanted;
         let Connection { core, stream, alarm, input, output, .. } = self;
         core.give_buffer(output);
         alarm.off();
-        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose })
-    }
-}
-
-fn decoder_config(limits: &Limits) -> Config {
-    Config {
-        head_bytes_max: limits.head_bytes_max,
-        headers_max: limits.headers_max,
-        target_bytes_max: limits.target_bytes_max,
-        body_bytes_max: limits.body_bytes_max as u64,
+        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose, session })
     }
 }

@@ -7,11 +7,12 @@ use super::alarm::{Alarm, Alarms};
 use super::counters::{Counters, SharedCounters};
 use super::handoff::LongTask;
 use super::stream_keys::StreamKeys;
+use crate::broker::identity::Common;
 use crate::broker::{self, Broker};
 use crate::shard::CoreLink;
 use crate::sys::offload::Offload;
 use bytes::BytesMut;
-use http1::HTTP_DATE_BYTES;
+use http1::{Config, HTTP_DATE_BYTES};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,9 +49,10 @@ pub struct Core {
 
 impl HttpFace {
     /// A face for `core_count` cores. `offload` takes what would hold a core up (large JSON bodies and
-    /// patches); `listen` serves the connections of `/listen` and the WebSocket of `/x/echo`.
-    pub fn new(core_count: u16, offload: Offload, listen: LongTask) -> HttpFace {
-        let ports = broker::ports(core_count).into_iter().map(Some).collect();
+    /// patches); `listen` serves the connections of `/listen` and the WebSocket of `/x/echo`;
+    /// `common` knows the keys of sessions.
+    pub fn new(core_count: u16, offload: Offload, listen: LongTask, common: &Arc<Common>) -> HttpFace {
+        let ports = broker::ports(core_count, common).into_iter().map(Some).collect();
         HttpFace {
             ports: Arc::new(Mutex::new(ports)),
             counters: SharedCounters::new(usize::from(core_count)),
@@ -90,6 +92,17 @@ impl Core {
     /// The bounds of the server.
     pub fn limits(&self) -> &Limits {
         self.broker.limits()
+    }
+
+    /// The bounds of what a connection decodes.
+    pub(super) fn decoder_config(&self) -> Config {
+        let limits = self.limits();
+        Config {
+            head_bytes_max: limits.head_bytes_max,
+            headers_max: limits.headers_max,
+            target_bytes_max: limits.target_bytes_max,
+            body_bytes_max: limits.body_bytes_max as u64,
+        }
     }
 
     /// Whether the server is stopping.

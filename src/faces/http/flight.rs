@@ -3,12 +3,11 @@
 //! The connection keeps its flights in the order of their requests and answers them in that order. An append
 //! is a flight without a box, because there are many; everything else that waits is a boxed future.
 
-use super::handoff::Purpose;
+use super::handoff::Wanted;
 use super::pages::PagedReply;
 use super::reply::Reply;
 use crate::broker::Pending;
 use engine::Appended;
-use http1::RequestHead;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -51,7 +50,7 @@ pub(super) enum Flight {
         ends_with_client: bool,
     },
     /// The connection is wanted for something long.
-    Handoff(Purpose, Box<RequestHead>),
+    Handoff(Box<Wanted>),
     /// The answer was taken.
     Taken,
 }

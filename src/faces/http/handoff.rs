@@ -7,6 +7,7 @@
 
 use super::alarm::Alarm;
 use super::core::Core;
+use crate::broker::identity::Session;
 use crate::sys::net::Stream;
 use bytes::BytesMut;
 use http1::RequestHead;
@@ -23,6 +24,13 @@ pub enum Purpose {
     Echo,
 }
 
+/// A request that wants its connection for something long.
+pub(super) struct Wanted {
+    pub(super) purpose: Purpose,
+    pub(super) head: RequestHead,
+    pub(super) session: Option<Rc<Session>>,
+}
+
 /// A connection and the request that began something long.
 pub struct Handoff {
     /// The core's share of the face: `core.broker()`, `core.limits()`, `core.date()`, `core.offload()`.
@@ -37,6 +45,8 @@ pub struct Handoff {
     pub alarm: Alarm,
     /// What for.
     pub purpose: Purpose,
+    /// Who asks; a listener has one.
+    pub session: Option<Rc<Session>>,
 }
 
 /// How a handed-over connection comes back.

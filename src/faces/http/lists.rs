@@ -3,6 +3,7 @@
 //! `{"status":"ok"|"partial","data":[…]}`; partial when a shard did not answer. With `details=true` an item
 //! is an object that describes the stream.
 
+use super::access::Asker;
 use super::core::Core;
 use super::event_json::{put_decimal, put_json_string};
 use super::flight::{Answer, Flight};
@@ -10,9 +11,9 @@ use super::negotiate::{self, JSON};
 use super::parameters::Parameters;
 use super::reply::Reply;
 use super::route;
+use auth::policy::Permission;
 use bytes::{BufMut, BytesMut};
 use engine::{ListPage, StreamDescription};
-use http1::RequestHead;
 use std::rc::Rc;
 use types::{BucketName, Failure, Limits};
 
@@ -28,9 +29,11 @@ impl ListPlan {
     /// A listing of buckets.
     ///
     /// # Errors
-    /// In the order of `docs/api.md`: malformed target, `Accept`.
-    pub(super) fn of_buckets(core: &Core, head: &RequestHead) -> Result<ListPlan, Failure> {
+    /// In the order of `docs/api.md`: malformed target, permission, `Accept`.
+    pub(super) fn of_buckets(asker: &Asker<'_>) -> Result<ListPlan, Failure> {
+        let Asker { core, head, .. } = *asker;
         let (page, _) = page(&Parameters::of(head)?, core.limits())?;
+        asker.may_any(Permission::List)?;
         negotiate::choose(head, &[JSON])?;
         Ok(ListPlan { bucket: None, page, has_details: false })
     }
@@ -38,12 +41,14 @@ impl ListPlan {
     /// A listing of a bucket's streams.
     ///
     /// # Errors
-    /// In the order of `docs/api.md`: malformed target, `Accept`.
-    pub(super) fn of_streams(core: &Core, head: &RequestHead) -> Result<ListPlan, Failure> {
-        let bucket = Some(route::bucket_name(head)?);
+    /// In the order of `docs/api.md`: malformed target, permission, `Accept`.
+    pub(super) fn of_streams(asker: &Asker<'_>) -> Result<ListPlan, Failure> {
+        let Asker { core, head, .. } = *asker;
+        let bucket = route::bucket_name(head)?;
         let (page, has_details) = page(&Parameters::of(head)?, core.limits())?;
+        asker.may_bucket(Permission::List, &bucket)?;
         negotiate::choose(head, &[JSON])?;
-        Ok(ListPlan { bucket, page, has_details })
+        Ok(ListPlan { bucket: Some(bucket), page, has_details })
     }
 
     /// Puts it under way.

@@ -4,6 +4,7 @@
 //! A connection is one task: it reads all there is, decodes all, puts requests under way, answers in order
 //! and sends once per wake-up. Nothing is stored here; what a request means is the broker's affair.
 
+mod access;
 mod alarm;
 mod append;
 pub mod appended;
@@ -14,6 +15,7 @@ mod echo;
 mod flight;
 pub mod handoff;
 mod headers;
+mod identity;
 mod json_patching;
 mod lists;
 mod monitor;

@@ -4,6 +4,7 @@
 //! `limits.patch_retries` times, and never when the client said `If-Match` itself. The patch is appended to
 //! `S-$patch` after its result is durable.
 
+use super::access::Asker;
 use super::append::INLINE_BYTES_MAX;
 use super::core::Core;
 use super::flight::{Answer, Flight};
@@ -13,9 +14,9 @@ use super::negotiate::{self, JSON, JSON_PATCH, MERGE_PATCH};
 use super::reply::Reply;
 use super::route;
 use crate::broker::{AppendRequest, ReadRequest};
+use auth::policy::Permission;
 use bytes::Bytes;
 use engine::{AckLevel, Appended, Expect, OnMismatch, ReadFrom};
-use http1::RequestHead;
 use std::rc::Rc;
 use types::{Drafts, EventDraft, Failure, Record, SeqNum, StreamKey, StreamName};
 
@@ -35,11 +36,12 @@ impl PatchPlan {
     ///
     /// # Errors
     /// In the order of `docs/api.md`: malformed target or header, permission, `Accept`, `Content-Type`.
-    pub(super) fn of(core: &Core, head: &RequestHead) -> Result<PatchPlan, Failure> {
+    pub(super) fn of(asker: &Asker<'_>) -> Result<PatchPlan, Failure> {
+        let head = asker.head;
         let stream = route::stream_key(head)?;
         let patch_log = patch_log_of(&stream)?;
         let if_match = headers::if_match(head)?;
-        core.broker().may_write(&stream)?;
+        asker.may(Permission::Put, &stream)?;
         negotiate::choose(head, &[JSON])?;
         let kind = match negotiate::require_type(head, JSON_PATCH) {
             Ok(()) => PatchKind::Operations,

@@ -4,11 +4,13 @@
 //! A plan can be made before the body has arrived: a body that would only be refused is then not read. The
 //! class of a plan says what else of the same connection may be under way with it.
 
+use super::access::Asker;
 use super::append::AppendPlan;
 use super::core::Core;
 use super::echo;
 use super::flight::{Answer, Flight};
-use super::handoff::Purpose;
+use super::handoff::{Purpose, Wanted};
+use super::identity::IdentityPlan;
 use super::lists::ListPlan;
 use super::monitor;
 use super::negotiate::{self, JSON};
@@ -20,6 +22,7 @@ use super::reply::Reply;
 use super::route::Route;
 use super::settings::SettingsPlan;
 use super::ui;
+use crate::broker::identity::Session;
 use bytes::Bytes;
 use http1::{Method, RequestHead};
 use std::rc::Rc;
@@ -33,10 +36,11 @@ pub(super) enum Plan {
     Remove(RemovalPlan),
     Settings(SettingsPlan),
     List(ListPlan),
+    Identity(Box<IdentityPlan>),
     Stats,
     Metrics,
     Echo,
-    Handoff(Purpose),
+    Handoff(Purpose, Option<Rc<Session>>),
     /// Nothing but to answer.
     Answer(Answer),
 }
@@ -53,26 +57,27 @@ pub(super) enum Class {
 
 impl Plan {
     /// Makes the plan, or the answer that refuses.
-    pub(super) fn of(core: &Core, head: &RequestHead) -> Plan {
-        Plan::checked(core, head).unwrap_or_else(|failure| Plan::Answer(Answer::Failed(failure)))
+    pub(super) fn of(asker: &Asker<'_>) -> Plan {
+        Plan::checked(asker).unwrap_or_else(|failure| Plan::Answer(Answer::Failed(failure)))
     }
 
-    fn checked(core: &Core, head: &RequestHead) -> Result<Plan, Failure> {
+    fn checked(asker: &Asker<'_>) -> Result<Plan, Failure> {
+        let Asker { core, head, .. } = *asker;
         let route = Route::find(head)?;
         route.check_method(head)?;
         if head.method() == Method::Options {
             return Ok(Plan::Answer(Answer::Reply(Reply::empty(204).header("Allow", route.allow()))));
         }
         match route {
-            Route::Stream => Plan::of_stream(core, head),
+            Route::Stream => Plan::of_stream(asker),
             Route::StreamSettings | Route::BucketSettings => {
-                SettingsPlan::of(core, head, route).map(Plan::Settings)
+                SettingsPlan::of(asker, route).map(Plan::Settings)
             }
-            Route::Streams => ListPlan::of_streams(core, head).map(Plan::List),
-            Route::Buckets => ListPlan::of_buckets(core, head).map(Plan::List),
-            Route::Listen => listen(head),
+            Route::Streams => ListPlan::of_streams(asker).map(Plan::List),
+            Route::Buckets => ListPlan::of_buckets(asker).map(Plan::List),
+            Route::Listen => listen(asker),
             Route::Echo if head.upgrades_to("websocket") && head.method() == Method::Get => {
-                echo_path(head).map(|()| Plan::Handoff(Purpose::Echo))
+                echo_path(head).map(|()| Plan::Handoff(Purpose::Echo, None))
             }
             Route::Echo => echo::check(head).map(|()| Plan::Echo),
             Route::Stats => json_only(head).map(|()| Plan::Stats),
@@ -82,16 +87,22 @@ impl Plan {
             Route::Ready => Ok(Plan::Answer(monitor::ready(core))),
             Route::Ui => Ok(Plan::Answer(Answer::Reply(ui::redirect()))),
             Route::UiPage => Ok(Plan::Answer(Answer::Reply(ui::page()))),
+            Route::Sessions
+            | Route::Users
+            | Route::User
+            | Route::Access
+            | Route::Tickets
+            | Route::Admin(_) => IdentityPlan::of(asker, route).map(|plan| Plan::Identity(Box::new(plan))),
             Route::Server => unreachable!("only OPTIONS has this route"),
         }
     }
 
-    fn of_stream(core: &Core, head: &RequestHead) -> Result<Plan, Failure> {
-        match head.method() {
-            Method::Post => AppendPlan::of(core, head).map(Plan::Append),
-            Method::Patch => PatchPlan::of(core, head).map(Plan::Patch),
-            Method::Delete => RemovalPlan::of(core, head).map(Plan::Remove),
-            _ => ReadPlan::of(core, head).map(|plan| Plan::Read(Box::new(plan))),
+    fn of_stream(asker: &Asker<'_>) -> Result<Plan, Failure> {
+        match asker.head.method() {
+            Method::Post => AppendPlan::of(asker).map(Plan::Append),
+            Method::Patch => PatchPlan::of(asker).map(Plan::Patch),
+            Method::Delete => RemovalPlan::of(asker).map(Plan::Remove),
+            _ => ReadPlan::of(asker).map(|plan| Plan::Read(Box::new(plan))),
         }
     }
 
@@ -121,10 +132,11 @@ impl Plan {
             Plan::Remove(plan) => plan.start(core),
             Plan::Settings(plan) => plan.start(core, &body),
             Plan::List(plan) => plan.start(core),
+            Plan::Identity(plan) => plan.start(core, body),
             Plan::Stats => monitor::stats(core),
             Plan::Metrics => monitor::metrics(core),
             Plan::Echo => Flight::Done(Answer::from(echo::reply(&head, &body))),
-            Plan::Handoff(purpose) => Flight::Handoff(purpose, Box::new(head)),
+            Plan::Handoff(purpose, session) => Flight::Handoff(Box::new(Wanted { purpose, head, session })),
             Plan::Answer(answer) => Flight::Done(answer),
         }
     }
@@ -135,12 +147,15 @@ fn json_only(head: &RequestHead) -> Result<(), Failure> {
 }
 
 /// A listener is served elsewhere; HEAD is answered here, with the head that a long-poll would have.
-fn listen(head: &RequestHead) -> Result<Plan, Failure> {
+fn listen(asker: &Asker<'_>) -> Result<Plan, Failure> {
+    let head = asker.head;
     Parameters::of(head)?;
+    let session = asker.session()?;
+    asker.core.broker().rights(&session)?;
     if head.method() == Method::Head {
         return Ok(Plan::Answer(Answer::Reply(Reply::json(200, Bytes::new()))));
     }
-    Ok(Plan::Handoff(Purpose::Listen))
+    Ok(Plan::Handoff(Purpose::Listen, Some(session)))
 }
 
 fn echo_path(head: &RequestHead) -> Result<(), Failure> {

@@ -4,6 +4,7 @@
 //! with its length; a longer one goes on page by page from where the first page ended (`pages`). With
 //! `wait`, an empty reply is held back until an event comes, the time is over, or the server drains.
 
+use super::access::Asker;
 use super::core::Core;
 use super::flight::{Answer, Flight};
 use super::headers::{self, Tag};
@@ -12,6 +13,7 @@ use super::pages::{Form, PagedReply, Pages};
 use super::parameters::{Parameters, ReadParameters};
 use super::reply::Reply;
 use crate::broker::{Broker, ReadRequest};
+use auth::policy::Permission;
 use bytes::{Bytes, BytesMut};
 use engine::{Gap, GapCause, ReadReply};
 use http1::RequestHead;
@@ -43,12 +45,14 @@ impl ReadPlan {
     /// Checks the head.
     ///
     /// # Errors
-    /// In the order of `docs/api.md`: malformed target, then `Accept`.
-    pub(super) fn of(core: &Core, head: &RequestHead) -> Result<ReadPlan, Failure> {
+    /// In the order of `docs/api.md`: malformed target, permission, `Accept`.
+    pub(super) fn of(asker: &Asker<'_>) -> Result<ReadPlan, Failure> {
+        let Asker { core, head, .. } = *asker;
         let stream = core.stream_keys().of(head)?;
         let parameters = Parameters::of(head)?;
         let download = parameters.get("download").map(str::to_owned);
         let bounded = ReadParameters::read(&parameters, core.limits(), true)?;
+        asker.may(Permission::Get, &stream)?;
         let offered = [JSON, NDJSON, OCTETS];
         // The bytes of one event, or nothing that this form could say.
         let offered = if bounded.limit == Some(1) { &offered[..] } else { &offered[..2] };

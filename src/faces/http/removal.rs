@@ -2,13 +2,14 @@
 //!
 //! 204 either way, and also for a stream that does not exist: what was asked for holds.
 
+use super::access::Asker;
 use super::core::Core;
 use super::flight::{Answer, Flight};
 use super::negotiate::{self, JSON};
 use super::parameters::Parameters;
 use super::reply::Reply;
 use super::route;
-use http1::RequestHead;
+use auth::policy::Permission;
 use std::rc::Rc;
 use types::{Failure, SeqNum, StreamKey};
 
@@ -23,10 +24,11 @@ impl RemovalPlan {
     ///
     /// # Errors
     /// In the order of `docs/api.md`: malformed target, permission, `Accept`.
-    pub(super) fn of(core: &Core, head: &RequestHead) -> Result<RemovalPlan, Failure> {
+    pub(super) fn of(asker: &Asker<'_>) -> Result<RemovalPlan, Failure> {
+        let head = asker.head;
         let stream = route::stream_key(head)?;
         let before = Parameters::of(head)?.count("before")?.map(SeqNum);
-        core.broker().may_write(&stream)?;
+        asker.may(Permission::Delete, &stream)?;
         negotiate::choose(head, &[JSON])?;
         Ok(RemovalPlan { stream, before })
     }

@@ -41,6 +41,60 @@ pub(super) enum Route {
     UiPage,
     /// `OPTIONS *`
     Server,
+    /// `/sessions`
+    Sessions,
+    /// `/users`
+    Users,
+    /// `/users/:user`
+    User,
+    /// `/access/:bucket` and `/access/:bucket/:stream`
+    Access,
+    /// `/tickets`
+    Tickets,
+    /// `/admin/…`
+    Admin(AdminRoute),
+}
+
+/// A resource below `/admin`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AdminRoute {
+    /// `/admin/sessions`
+    Sessions,
+    /// `/admin/permissions`
+    Permissions,
+    /// `/admin/grants`
+    Grants,
+    /// `/admin/revokes`
+    Revokes,
+    /// `/admin/users` or `/admin/groups`
+    Roles { is_group: bool },
+    /// `/admin/users/:user` or `/admin/groups/:group`
+    Role { is_group: bool },
+}
+
+impl AdminRoute {
+    fn find(name: &str, count: usize) -> Option<AdminRoute> {
+        match (name, count) {
+            ("sessions", 1) => Some(AdminRoute::Sessions),
+            ("permissions", 1) => Some(AdminRoute::Permissions),
+            ("grants", 1) => Some(AdminRoute::Grants),
+            ("revokes", 1) => Some(AdminRoute::Revokes),
+            ("users", 1) => Some(AdminRoute::Roles { is_group: false }),
+            ("groups", 1) => Some(AdminRoute::Roles { is_group: true }),
+            ("users", 2..) => Some(AdminRoute::Role { is_group: false }),
+            ("groups", 2..) => Some(AdminRoute::Role { is_group: true }),
+            _ => None,
+        }
+    }
+
+    fn allow(self) -> &'static str {
+        match self {
+            AdminRoute::Sessions | AdminRoute::Grants | AdminRoute::Revokes => "POST, OPTIONS",
+            AdminRoute::Permissions => "GET, HEAD, OPTIONS",
+            AdminRoute::Roles { .. } => "GET, HEAD, POST, PUT, OPTIONS",
+            AdminRoute::Role { .. } => "GET, HEAD, PUT, DELETE, OPTIONS",
+        }
+    }
 }
 
 impl Route {
@@ -68,6 +122,15 @@ impl Route {
             ("readyz", 0) => Ok(Route::Ready),
             ("stats", 0) => Ok(Route::Stats),
             ("metrics", 0) => Ok(Route::Metrics),
+            ("sessions", 0) => Ok(Route::Sessions),
+            ("users", 0) => Ok(Route::Users),
+            ("users", 1..) => Ok(Route::User),
+            ("access", 1..) => Ok(Route::Access),
+            ("tickets", 0) => Ok(Route::Tickets),
+            ("admin", 1..) => {
+                let found = AdminRoute::find(parts.next().unwrap_or_default(), count);
+                found.map(Route::Admin).ok_or(Failure::NoRoute)
+            }
             ("ui", 0) if path.ends_with('/') => Ok(Route::UiPage),
             ("ui", 0) => Ok(Route::Ui),
             ("x", 1..) if parts.next() == Some("echo") => Ok(Route::Echo),
@@ -83,6 +146,12 @@ impl Route {
             Route::StreamSettings | Route::BucketSettings => "GET, HEAD, PUT, OPTIONS",
             Route::Echo => "GET, HEAD, PUT, POST, DELETE, OPTIONS",
             Route::Server => "OPTIONS",
+            Route::Sessions => "GET, HEAD, POST, DELETE, OPTIONS",
+            Route::Users => "GET, HEAD, POST, PUT, OPTIONS",
+            Route::User => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Route::Access => "GET, HEAD, POST, OPTIONS",
+            Route::Tickets => "POST, OPTIONS",
+            Route::Admin(route) => route.allow(),
             _ => "GET, HEAD, OPTIONS",
         }
     }
@@ -188,6 +257,15 @@ mod tests {
             ("/metrics", Route::Metrics),
             ("/x/echo", Route::Echo),
             ("/x/echo/a/b", Route::Echo),
+            ("/sessions", Route::Sessions),
+            ("/users", Route::Users),
+            ("/users/bob", Route::User),
+            ("/access/b", Route::Access),
+            ("/access/b/s/t", Route::Access),
+            ("/tickets", Route::Tickets),
+            ("/admin/sessions", Route::Admin(AdminRoute::Sessions)),
+            ("/admin/users", Route::Admin(AdminRoute::Roles { is_group: false })),
+            ("/admin/groups/g", Route::Admin(AdminRoute::Role { is_group: true })),
         ] {
             assert_eq!(found(target), Ok(route), "{target}");
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -199,9 +277,20 @@ mod tests {
 
     #[test]
     fn what_is_no_route_is_not_found() {
-        for target in
-            ["/", "/x", "/streams", "/stream/b/s", "/buckets/b", "/ping/a", "/ui/a", "/ui/../a", "/Ping"]
-        {
+        for target in [
+            "/",
+            "/x",
+            "/streams",
+            "/stream/b/s",
+            "/buckets/b",
+            "/ping/a",
+            "/ui/a",
+            "/ui/../a",
+            "/Ping",
+            "/access",
+            "/admin",
+            "/admin/x",
+        ] {
             assert_eq!(found(target), Err(Failure::NoRoute), "{target}");
         }
         assert_eq!(found("/x/other/a"), Err(Failure::NotImplemented));

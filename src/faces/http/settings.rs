@@ -3,6 +3,7 @@
 //! Both answer `{"settings":{…},"effective":{…}}`: what was set here, and what holds after inheritance. A PUT
 //! replaces what was set; it answers when the change is durable and known to every core.
 
+use super::access::Asker;
 use super::append::check_json;
 use super::core::Core;
 use super::flight::{Answer, Flight};
@@ -11,10 +12,11 @@ use super::parameters::Parameters;
 use super::reply::Reply;
 use super::route::{self, Route};
 use crate::broker::{Broker, Scope, Settings};
+use auth::policy::Permission;
 use bytes::Bytes;
-use http1::{Method, RequestHead};
+use http1::Method;
 use std::rc::Rc;
-use types::{Failure, StreamKey, StreamName};
+use types::Failure;
 
 /// Largest text of settings.
 const SETTINGS_BYTES_MAX: usize = 64 * 1024;
@@ -30,16 +32,16 @@ impl SettingsPlan {
     ///
     /// # Errors
     /// In the order of `docs/api.md`: malformed target, permission, `Accept`, `Content-Type`.
-    pub(super) fn of(core: &Core, head: &RequestHead, route: Route) -> Result<SettingsPlan, Failure> {
+    pub(super) fn of(asker: &Asker<'_>, route: Route) -> Result<SettingsPlan, Failure> {
+        let head = asker.head;
         let scope = match route {
             Route::BucketSettings => Scope::Bucket(route::bucket_name(head)?),
             _ => Scope::Stream(route::stream_key(head)?),
         };
         Parameters::of(head)?;
         let is_put = head.method() == Method::Put;
-        if is_put {
-            may_change(core.broker(), &scope)?;
-        }
+        // Settings can make events go: who may change them could as well delete.
+        may(asker, if is_put { Permission::Delete } else { Permission::Get }, &scope)?;
         negotiate::choose(head, &[JSON])?;
         if is_put {
             negotiate::require_type(head, JSON)?;
@@ -64,13 +66,10 @@ impl SettingsPlan {
     }
 }
 
-fn may_change(broker: &Broker, scope: &Scope) -> Result<(), Failure> {
+fn may(asker: &Asker<'_>, permission: Permission, scope: &Scope) -> Result<(), Failure> {
     match scope {
-        Scope::Stream(stream) => broker.may_write(stream),
-        Scope::Bucket(bucket) => {
-            let any = StreamName::parse("any").expect("a valid name");
-            broker.may_write(&StreamKey { bucket: bucket.clone(), stream: any })
-        }
+        Scope::Stream(stream) => asker.may(permission, stream),
+        Scope::Bucket(bucket) => asker.may_bucket(permission, bucket),
     }
 }
 

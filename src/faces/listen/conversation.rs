@@ -5,10 +5,12 @@
 //! answers. While the outbox is over its bound, or the shard has no room, nothing more is received.
 
 use super::commands::{Command, Wanted, accepted, published, reason_of, refused};
+use super::guard::{self, Guard};
 use super::socket::Socket;
 use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits};
 use crate::broker::fanout::{Begin, Entry, Fault, Listener, SubscriptionId};
 use crate::broker::{AppendRequest, Broker, Pending};
+use auth::policy::Permission;
 use bytes::{Bytes, BytesMut};
 use engine::{AckLevel, Appended, WatchTarget};
 use std::collections::VecDeque;
@@ -42,6 +44,7 @@ struct Conversation {
     socket: Box<Socket>,
     broker: Rc<Broker>,
     listener: Listener,
+    guard: Box<Guard>,
     owed: VecDeque<Owed>,
     /// A command that cannot be carried out yet.
     waiting: Option<Command>,
@@ -53,11 +56,20 @@ struct Conversation {
 }
 
 /// Serves a WebSocket to its end, for a listener whose subscriptions are open.
-pub(super) async fn serve(socket: Box<Socket>, listener: Listener) {
+pub(super) async fn serve(socket: Box<Socket>, listener: Listener, guard: Box<Guard>) {
     let broker = socket.core.broker().clone();
     let (owed, waiting, without_room) = (VecDeque::new(), None, None);
-    let mut conversation =
-        Conversation { socket, broker, listener, owed, waiting, without_room, draining: false, cost: 0 };
+    let mut conversation = Conversation {
+        socket,
+        broker,
+        listener,
+        guard,
+        owed,
+        waiting,
+        without_room,
+        draining: false,
+        cost: 0,
+    };
     let end = conversation.follow().await;
     let Conversation { mut socket, listener, .. } = conversation;
     if let Some((code, reason)) = end {
@@ -75,6 +87,11 @@ impl Conversation {
         let link = self.broker.link().clone();
         self.set_alarm();
         loop {
+            if let Err(failure) = self.guard.check(&self.broker) {
+                // What waits may be what the session may not have any more.
+                self.listener.outbox().clear();
+                return Some((CloseCode::POLICY_VIOLATION, guard::reason_of(&failure)));
+            }
             self.converse();
             if !self.socket.is_open() {
                 // The close frame is in the outbox, and nothing more is read.
@@ -160,7 +177,10 @@ impl Conversation {
                 }
             }
             Ok(Wanted::Unsubscribe { target }) => match self.listener.unsubscribe(&target) {
-                true => accepted(&id, "unsubscribe"),
+                true => {
+                    self.guard.forget(&target);
+                    accepted(&id, "unsubscribe")
+                }
                 false => refused(&id, "not subscribed"),
             },
             Ok(Wanted::Publish { stream, data }) => match self.publish(stream, data) {
@@ -185,11 +205,14 @@ impl Conversation {
         if self.listener.subscription_count() >= self.socket.core.limits().subscriptions_max {
             return Err("too many subscriptions");
         }
-        self.listener.subscribe(target, begin).map_err(|_| "already subscribed")
+        self.broker.may_listen(self.guard.session(), &target).map_err(|failure| reason_of(&failure))?;
+        let subscribed = self.listener.subscribe(target.clone(), begin).map_err(|_| "already subscribed")?;
+        self.guard.allow(&self.broker, &target).map_err(|failure| reason_of(&failure))?;
+        Ok(subscribed)
     }
 
     fn publish(&self, stream: StreamKey, data: Bytes) -> Result<Pending<Appended>, Failure> {
-        self.broker.may_write(&stream)?;
+        self.broker.may(self.guard.session(), Permission::Put, &stream)?;
         let limit = self.broker.limits().body_bytes_max;
         if data.len() > limit {
             return Err(Failure::TooLarge { limit: limit as u64 });
@@ -224,7 +247,8 @@ impl Conversation {
     fn set_alarm(&self) {
         let stalled = self.socket.wire.stalled_for().unwrap_or_default();
         let left = self.stall_max().checked_sub(stalled).filter(|left| !left.is_zero());
-        self.socket.set_alarm(Some(left.unwrap_or(self.stall_max())));
+        let sooner = self.guard.at_most_left(left.unwrap_or(self.stall_max()));
+        self.socket.set_alarm(Some(sooner));
     }
 
     /// Whether the client has taken nothing for long, and asked to be closed then.

@@ -3,6 +3,7 @@
 //! The connection goes on afterwards. A client that goes away meanwhile is noticed; what it sends meanwhile
 //! is kept for the next request, up to one read.
 
+use super::guard::Guard;
 use super::request::ListenRequest;
 use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits, Wire};
 use super::{Unopened, failure_of, give_back, refuse, subscribe_all, wait_until_open};
@@ -33,10 +34,10 @@ pub(super) async fn serve(
     core: Rc<Core>,
     mut wire: Box<Wire>,
     alarm: Alarm,
-    request: ListenRequest,
+    (request, mut guard): (ListenRequest, Box<Guard>),
     mut to: ReplyTo,
 ) -> Ending {
-    let outcome = poll(&core, &mut wire, &alarm, &request).await;
+    let outcome = poll(&core, &mut wire, &alarm, &request, &mut guard).await;
     let mut out = BytesMut::new();
     to.keep_alive &= !core.is_draining();
     match outcome {
@@ -50,7 +51,13 @@ pub(super) async fn serve(
 }
 
 /// Listens until there is an outcome.
-async fn poll(core: &Core, wire: &mut Wire, alarm: &Alarm, request: &ListenRequest) -> Outcome {
+async fn poll(
+    core: &Core,
+    wire: &mut Wire,
+    alarm: &Alarm,
+    request: &ListenRequest,
+    guard: &mut Guard,
+) -> Outcome {
     let listener = core.broker().listener(Form::LongPoll, request.gaps);
     subscribe_all(&listener, request);
     match wait_until_open(core, wire, alarm, &listener).await {
@@ -61,13 +68,17 @@ async fn poll(core: &Core, wire: &mut Wire, alarm: &Alarm, request: &ListenReque
     let deadline_ns = clock::monotonic_ns().saturating_add(nanoseconds(request.timeout));
     loop {
         listener.pump();
+        if let Err(failure) = guard.check(core.broker()) {
+            return Outcome::Failed(failure);
+        }
         if let Some(array) = take_array(listener.outbox()) {
             return Outcome::Array(array);
         }
         if let Some(fault) = listener.outbox().fault() {
             return Outcome::Failed(failure_of(&fault));
         }
-        if let Some(outcome) = wait(core, wire, alarm, listener.outbox(), deadline_ns).await {
+        let left = guard.at_most_left(Duration::MAX);
+        if let Some(outcome) = wait(core, wire, alarm, listener.outbox(), (deadline_ns, left)).await {
             return outcome;
         }
     }
@@ -79,13 +90,13 @@ async fn wait(
     wire: &mut Wire,
     alarm: &Alarm,
     outbox: &Outbox,
-    deadline_ns: u64,
+    (deadline_ns, session_left): (u64, Duration),
 ) -> Option<Outcome> {
     let left = deadline_ns.saturating_sub(clock::monotonic_ns());
     if left == 0 {
         return Some(Outcome::Nothing);
     }
-    alarm.set(Duration::from_nanos(left));
+    alarm.set(Duration::from_nanos(left).min(session_left));
     let receives = wire.input.len() < INPUT_BYTES_MAX;
     let draining = Some(&**core.broker().link());
     match wire.turn(alarm, Waits { changed: Some(outbox.changed()), draining, receives }).await {

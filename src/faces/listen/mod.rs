@@ -7,6 +7,7 @@
 mod commands;
 mod conversation;
 mod echo;
+mod guard;
 mod longpoll;
 mod request;
 mod socket;
@@ -17,6 +18,8 @@ use crate::broker::fanout::{Begin, Fault, Form, Listener};
 use crate::faces::http::handoff::{Ending, Handoff, Purpose};
 use crate::faces::http::{Alarm, Core, encode_failure};
 use bytes::BytesMut;
+use engine::WatchTarget;
+use guard::Guard;
 use http1::{ReplyTo, RequestHead, ResponseWriter};
 use request::{ListenForm, ListenRequest};
 use socket::Socket;
@@ -36,7 +39,7 @@ type Serving = Pin<Box<dyn Future<Output = Ending>>>;
 
 /// Serves a connection that the HTTP face handed over, to its end.
 pub fn serve(handoff: Handoff) -> Serving {
-    let Handoff { core, stream, head, leftover, alarm, purpose } = handoff;
+    let Handoff { core, stream, head, leftover, alarm, purpose, session } = handoff;
     let (wire, to) = (Wire::new(stream, leftover), head.reply_to());
     if purpose == Purpose::Echo {
         return match check_upgrade(&core, &head) {
@@ -44,17 +47,23 @@ pub fn serve(handoff: Handoff) -> Serving {
             Err(why) => Box::pin(async move { refuse_upgrade(&core, wire, &alarm, why, to).await }),
         };
     }
-    let request = match ListenRequest::parse(&head, core.limits()) {
+    let mut guard = Guard::new(session.expect("a listener has a session"));
+    let allow = |target: &WatchTarget| guard.allow(core.broker(), target);
+    let request = match ListenRequest::parse(&head, core.limits(), allow) {
         Ok(request) => request,
         Err(failure) => return Box::pin(async move { refuse(&core, wire, &alarm, &failure, to).await }),
     };
     match request.form {
         ListenForm::WebSocket => match check_upgrade(&core, &head) {
-            Ok(accept) => Box::pin(open_websocket(core, wire, alarm, request, (accept, to))),
+            Ok(accept) => {
+                let listener = core.broker().listener(Form::WebSocket, request.gaps);
+                subscribe_all(&listener, &request);
+                Box::pin(open_websocket(core, wire, alarm, (listener, guard), (accept, to)))
+            }
             Err(why) => Box::pin(async move { refuse_upgrade(&core, wire, &alarm, why, to).await }),
         },
-        ListenForm::Sse => Box::pin(sse::serve(core, wire, alarm, request, to)),
-        ListenForm::LongPoll => Box::pin(longpoll::serve(core, wire, alarm, request, to)),
+        ListenForm::Sse => Box::pin(sse::serve(core, wire, alarm, (request, guard), to)),
+        ListenForm::LongPoll => Box::pin(longpoll::serve(core, wire, alarm, (request, guard), to)),
     }
 }
 
@@ -63,18 +72,15 @@ async fn open_websocket(
     core: Rc<Core>,
     mut wire: Box<Wire>,
     alarm: Alarm,
-    request: ListenRequest,
+    (listener, guard): (Listener, Box<Guard>),
     (accept, to): ([u8; 28], ReplyTo),
 ) -> Ending {
-    let listener = core.broker().listener(Form::WebSocket, request.gaps);
-    subscribe_all(&listener, &request);
-    drop(request);
     match wait_until_open(&core, &mut wire, &alarm, &listener).await {
         Ok(()) => {}
         Err(Unopened::Failed(failure)) => return refuse(&core, wire, &alarm, &failure, to).await,
         Err(Unopened::Ended) => return Ending::Close,
     }
-    conversation::serve(Socket::accept(core, wire, alarm, &accept), listener).await;
+    conversation::serve(Socket::accept(core, wire, alarm, &accept), listener, guard).await;
     Ending::Close
 }
 

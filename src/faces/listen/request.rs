@@ -49,11 +49,15 @@ pub(super) struct ListenRequest {
 }
 
 impl ListenRequest {
-    /// Reads a request.
+    /// Reads a request. What `allow` refuses is skipped, or refused where the request is strict.
     ///
     /// # Errors
-    /// [`Failure::NotAcceptable`], [`Failure::InvalidField`], [`Failure::BadRequest`].
-    pub(super) fn parse(head: &RequestHead, limits: &Limits) -> Result<ListenRequest, Failure> {
+    /// [`Failure::NotAcceptable`], [`Failure::InvalidField`], [`Failure::BadRequest`], those of `allow`.
+    pub(super) fn parse(
+        head: &RequestHead,
+        limits: &Limits,
+        mut allow: impl FnMut(&WatchTarget) -> Result<(), Failure>,
+    ) -> Result<ListenRequest, Failure> {
         let form = form_of(head)?;
         let mut parameters = Parameters::default();
         for pair in head.query().map(query_pairs).into_iter().flatten() {
@@ -66,6 +70,18 @@ impl ListenRequest {
         }
         if parameters.streams.len() > limits.subscriptions_max {
             return Err(invalid("s", &format!("{} subscriptions", parameters.streams.len())));
+        }
+        let is_strict = parameters.strict;
+        let mut forbidden = None;
+        parameters.streams.retain(|asked| match allow(&asked.target) {
+            Ok(()) => true,
+            Err(failure) => {
+                forbidden.get_or_insert(failure);
+                false
+            }
+        });
+        if let Some(failure) = forbidden.filter(|_| is_strict) {
+            return Err(failure);
         }
         let header = head.header_str("last-event-id").filter(|value| !value.is_empty()).map(str::to_owned);
         let last_event_id = header.or(parameters.last_event_id).filter(|_| form == ListenForm::Sse);
@@ -220,7 +236,7 @@ mod tests {
         let mut input = BytesMut::from(format!("GET {target} HTTP/1.1\r\nHost: a\r\n{headers}\r\n").as_str());
         let request = Decoder::new(Config::default()).decode_request(&mut input).expect("sound");
         let limits = Limits { subscriptions_max: 3, ..Limits::default() };
-        ListenRequest::parse(&request.expect("whole").head, &limits)
+        ListenRequest::parse(&request.expect("whole").head, &limits, |_| Ok(()))
     }
 
     fn parse(target: &str) -> Result<ListenRequest, Failure> {

@@ -4,6 +4,7 @@
 //! client that comes back gets everything once. A listener of one stream gets chunks that the fan-out made
 //! for all of its kind; one of several gets arrays, framed here when they are sent.
 
+use super::guard::{self, Guard};
 use super::request::ListenRequest;
 use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits, Wire};
 use super::{Unopened, refuse, subscribe_all, wait_until_open};
@@ -28,6 +29,7 @@ struct EventStream {
     wire: Box<Wire>,
     alarm: Alarm,
     listener: Listener,
+    guard: Box<Guard>,
     framing: BodyForm,
     tag: u32,
     /// What was queued to be sent, by subscription.
@@ -41,7 +43,7 @@ pub(super) async fn serve(
     core: Rc<Core>,
     mut wire: Box<Wire>,
     alarm: Alarm,
-    request: ListenRequest,
+    (request, guard): (ListenRequest, Box<Guard>),
     to: ReplyTo,
 ) -> Ending {
     let is_of_one = matches!(&request.streams[..], [asked] if matches!(asked.target, WatchTarget::Stream(_)));
@@ -58,7 +60,7 @@ pub(super) async fn serve(
     }
     let tag = request.tag;
     drop(request);
-    EventStream::begin(core, wire, alarm, listener, (tag, to)).follow().await;
+    EventStream::begin(core, wire, alarm, (listener, guard), (tag, to)).follow().await;
     Ending::Close
 }
 
@@ -77,14 +79,15 @@ impl EventStream {
         core: Rc<Core>,
         mut wire: Box<Wire>,
         alarm: Alarm,
-        listener: Listener,
+        (listener, guard): (Listener, Box<Guard>),
         (tag, to): (u32, ReplyTo),
     ) -> Box<EventStream> {
         let mut head = BytesMut::new();
         let framing = write_head(&mut head, &core, to);
         wire.queue(head.freeze());
         let places = listener.places();
-        let mut stream = Box::new(EventStream { core, wire, alarm, listener, framing, tag, places, cost: 0 });
+        let mut stream =
+            Box::new(EventStream { core, wire, alarm, listener, guard, framing, tag, places, cost: 0 });
         // The place where it begins: what comes while the client is away right after this is not lost.
         let begin = format!("id: {}\n\n", stream.id());
         stream.queue_text(&begin);
@@ -96,8 +99,11 @@ impl EventStream {
         let stall_max = Duration::from_millis(self.core.limits().body_timeout_ms);
         let outbox = self.listener.outbox().clone();
         let core = self.core.clone();
-        self.alarm.set(heartbeat);
+        self.rest(heartbeat);
         loop {
+            if let Err(failure) = self.guard.check(core.broker()) {
+                return self.end(guard::reason_of(&failure)).await;
+            }
             self.queue_entries(&outbox);
             self.listener.pump();
             let draining = Some(&**core.broker().link());
@@ -105,14 +111,14 @@ impl EventStream {
             match self.wire.turn(&self.alarm, waits).await {
                 Turn::Sent => {
                     outbox.sent(std::mem::take(&mut self.cost));
-                    self.alarm.set(heartbeat);
+                    self.rest(heartbeat);
                 }
                 Turn::Rang => match self.wire.stalled_for() {
                     Some(stalled) if stalled >= stall_max && self.listener.closes_when_slow() => return,
-                    Some(_) => self.alarm.set(heartbeat),
+                    Some(_) => self.rest(heartbeat),
                     None => {
                         self.queue_text(HEARTBEAT);
-                        self.alarm.set(heartbeat);
+                        self.rest(heartbeat);
                     }
                 },
                 Turn::Draining => return self.end("draining").await,
@@ -127,6 +133,11 @@ impl EventStream {
                 Turn::Beside => unreachable!("nothing is waited for beside"),
             }
         }
+    }
+
+    /// Sets the alarm, at the latest for the end of the session.
+    fn rest(&self, heartbeat: Duration) {
+        self.alarm.set(self.guard.at_most_left(heartbeat));
     }
 
     /// Takes from the outbox once the last was sent.

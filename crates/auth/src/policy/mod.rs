@@ -73,6 +73,11 @@ impl Policy {
         true
     }
 
+    /// Forgets which roles are no more, once no older record of theirs can arrive.
+    pub fn forget_gone(&mut self) {
+        self.gone.clear();
+    }
+
     /// A role's record.
     pub fn role(&self, name: &str) -> Option<&Record> {
         self.roles.get(name).map(|(_, record)| record)

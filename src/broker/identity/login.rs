@@ -1,0 +1,149 @@
+//! Logins: a name and a password become a token.
+//!
+//! Hashing takes some 20 ms and 19 MiB, so it happens on threads of its own, of which few logins may wait,
+//! and fewer of one address. A password that was right is remembered by a keyed digest for the life of the
+//! process. Only failed logins count against a limit, per address and user and per address: who guesses
+//! passwords is slowed down, and locks out nobody who is elsewhere or whose password is remembered.
+//! A user who does not exist costs the same time as a wrong password.
+
+use super::common::{Common, lock};
+use super::ports::Wish;
+use super::session::Session;
+use super::{Identity, now_s};
+use crate::sys::{clock, random};
+use auth::password::{self, PASSWORD_BYTES_MAX, PasswordBounds};
+use auth::token::{NewToken, SessionId};
+use std::net::IpAddr;
+use std::sync::Arc;
+use types::{Failure, Unavailable};
+
+/// A session that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    /// The token.
+    pub token: String,
+    /// Whose it is.
+    pub user: String,
+}
+
+/// A place among the logins that wait for a hash.
+struct Place {
+    common: Arc<Common>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(common: &Arc<Common>, address: IpAddr) -> Option<Place> {
+        let mut waiting = lock(&common.waiting);
+        let here = waiting.by_address.get(&address).copied().unwrap_or(0);
+        let limits = &common.config.limits;
+        if waiting.total >= limits.logins_waiting_max || here >= limits.logins_waiting_per_address_max {
+            return None;
+        }
+        waiting.total += 1;
+        waiting.by_address.insert(address, here + 1);
+        drop(waiting);
+        Some(Place { common: common.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.common.waiting);
+        waiting.total -= 1;
+        let here = waiting.by_address.get_mut(&self.address).expect("it was counted in");
+        *here -= 1;
+        if *here == 0 {
+            waiting.by_address.remove(&self.address);
+        }
+    }
+}
+
+impl Identity {
+    /// Logs a user in who asks from `address`.
+    ///
+    /// # Errors
+    /// [`Failure::Unauthorized`], [`Failure::RateLimited`] after too many failures,
+    /// [`Failure::Unavailable`] when too many wait.
+    pub async fn login(&self, user: &str, password: &str, address: IpAddr) -> Result<Login, Failure> {
+        let is_right = self.check_password(user, password, address).await?;
+        if is_right { Ok(self.begin_session(user)) } else { Err(Failure::Unauthorized) }
+    }
+
+    /// Whether this is the user's password.
+    async fn check_password(&self, user: &str, password: &str, address: IpAddr) -> Result<bool, Failure> {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Ok(false);
+        }
+        let hash = self.policy().account(user).and_then(|account| account.password.clone());
+        if let Some(hash) = &hash
+            && lock(&self.common.verified).is_verified(user, hash, password.as_bytes())
+        {
+            return Ok(true);
+        }
+        self.check_failures(user, address)?;
+        let place =
+            Place::take(&self.common, address).ok_or(Failure::Unavailable(Unavailable::Overloaded))?;
+        let (common, user, text) = (self.common.clone(), user.to_owned(), password.to_owned());
+        let is_right = self.common.pool.run(move || {
+            let is_right = verify(&common, &user, hash.as_deref(), &text);
+            if !is_right {
+                let (now_ns, mut failures) = (clock::monotonic_ns(), lock(&common.failures));
+                let _ = failures.by_user.take(&(address, user), now_ns, 1);
+                let _ = failures.by_address.take(&address, now_ns, 1);
+            }
+            drop(place);
+            is_right
+        });
+        Ok(is_right.await)
+    }
+
+    fn check_failures(&self, user: &str, address: IpAddr) -> Result<(), Failure> {
+        let (now_ns, failures) = (clock::monotonic_ns(), lock(&self.common.failures));
+        let by_user = failures.by_user.would_take(&(address, user.to_owned()), now_ns, 1);
+        let by_address = failures.by_address.would_take(&address, now_ns, 1);
+        by_user.and(by_address).map_err(|wait| Failure::RateLimited {
+            retry_after_s: u32::try_from(wait.ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1),
+        })
+    }
+
+    fn begin_session(&self, user: &str) -> Login {
+        let issued_s = now_s();
+        let sid = SessionId::new(random::bytes());
+        let expires_s = issued_s + self.config().session_s;
+        let token = self.common.verifier().own().issue(&NewToken { user, sid, issued_s, expires_s });
+        Login { token, user: user.to_owned() }
+    }
+
+    /// Ends a session at once, on every core; durable when it returns.
+    ///
+    /// # Errors
+    /// [`Failure::NoPermission`] for who has not logged in, [`Failure::NotPossible`] for a token that names
+    /// no session, and the engine's failures.
+    pub async fn end_session(&self, session: &Session) -> Result<(), Failure> {
+        let claims = session.claims().ok_or(Failure::NoPermission)?;
+        let (Some(sid), Some(expires_s)) = (claims.sid, claims.expires_s) else {
+            let detail = "this token names no session that could be ended singly".into();
+            return Err(Failure::NotPossible { detail });
+        };
+        self.wish(Wish::Revoke { sid, expires_s }).await
+    }
+}
+
+/// On a thread of the pool.
+fn verify(common: &Common, user: &str, hash: Option<&str>, password: &str) -> bool {
+    let Some(hash) = hash else {
+        // As long as it takes with a user who exists; what comes out is of no use.
+        let _ = password::hash(password.as_bytes(), [0; 16], &common.config.hash_cost);
+        return false;
+    };
+    // Who waited beside an equal login need not hash again.
+    if lock(&common.verified).is_verified(user, hash, password.as_bytes()) {
+        return true;
+    }
+    let is_right = password::verify(password.as_bytes(), hash, &PasswordBounds::default()).unwrap_or(false);
+    if is_right {
+        lock(&common.verified).remember(user, hash, password.as_bytes());
+    }
+    is_right
+}

@@ -1,0 +1,220 @@
+//! Sessions: from a token to who asks and what they may do, remembered by each core.
+//!
+//! A token is verified once; then its bytes are looked up. What a session may do is concluded again after
+//! each change of the policy, when it is asked for. A session that is over stays over: its expiry is looked
+//! at with every request.
+
+use super::common::{Common, lock};
+use super::{Identity, now_s};
+use crate::broker::Broker;
+use crate::sys::clock;
+use auth::policy::{ANONYMOUS, Rights, RoleName};
+use auth::ticket::TicketId;
+use auth::token::{Claims, TokenKind, Verifier};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use types::Failure;
+
+/// What a request says of who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Credential<'a> {
+    /// A token.
+    Token(&'a [u8]),
+    /// A ticket, which is gone afterwards.
+    Ticket(&'a str),
+}
+
+/// Somebody who asks.
+#[derive(Debug)]
+pub struct Session {
+    /// `None` for who did not say.
+    claims: Option<Claims>,
+    groups: Vec<RoleName>,
+    known: RefCell<Known>,
+}
+
+/// What was concluded last.
+#[derive(Debug)]
+struct Known {
+    generation: u64,
+    verdict: Result<Rc<Rights>, &'static str>,
+}
+
+impl Session {
+    fn new(claims: Option<Claims>) -> Rc<Session> {
+        let groups = claims.iter().flat_map(|claims| &claims.groups);
+        let groups = groups.filter_map(|group| RoleName::parse(group).ok()).collect();
+        // Generations begin at 1: this one is always concluded anew.
+        let known = RefCell::new(Known { generation: 0, verdict: Err("Bad Token") });
+        Rc::new(Session { claims, groups, known })
+    }
+
+    /// The user's name; `anonymous` for who did not say.
+    pub fn user(&self) -> &str {
+        self.claims.as_ref().map_or(ANONYMOUS, |claims| &claims.user)
+    }
+
+    /// Whether nobody has logged in.
+    pub fn is_anonymous(&self) -> bool {
+        self.claims.is_none()
+    }
+
+    /// What the token says.
+    pub fn claims(&self) -> Option<&Claims> {
+        self.claims.as_ref()
+    }
+
+    /// Milliseconds until it is over by itself; `None` if it never is.
+    pub fn left_ms(&self) -> Option<u64> {
+        let expires_s = self.claims.as_ref()?.expires_s?;
+        Some(expires_s.saturating_mul(1000).saturating_sub(clock::now().0))
+    }
+}
+
+/// The sessions that a core knows by their tokens: two generations of a cache, of which the older is
+/// forgotten when the younger is full.
+pub(super) struct Sessions {
+    anonymous: Rc<Session>,
+    half_max: usize,
+    young: RefCell<Tokens>,
+    old: RefCell<Tokens>,
+    keys: RefCell<Option<(u64, Arc<Verifier>)>>,
+    /// The edition of the keys that verified what is remembered.
+    edition: Cell<u64>,
+}
+
+type Tokens = HashMap<Box<[u8]>, Rc<Session>>;
+
+impl Sessions {
+    pub(super) fn new(tokens_max: usize) -> Sessions {
+        Sessions {
+            anonymous: Session::new(None),
+            half_max: (tokens_max / 2).max(1),
+            young: RefCell::default(),
+            old: RefCell::default(),
+            keys: RefCell::default(),
+            edition: Cell::new(0),
+        }
+    }
+
+    fn find(&self, token: &[u8]) -> Option<Rc<Session>> {
+        if let Some(session) = self.young.borrow().get(token) {
+            return Some(session.clone());
+        }
+        let (token, session) = self.old.borrow_mut().remove_entry(token)?;
+        self.remember(token, session.clone());
+        Some(session)
+    }
+
+    fn remember(&self, token: Box<[u8]>, session: Rc<Session>) {
+        let mut young = self.young.borrow_mut();
+        if young.len() >= self.half_max {
+            *self.old.borrow_mut() = std::mem::take(&mut young);
+        }
+        young.insert(token, session);
+    }
+
+    /// The keys as they are now; other keys than before make everything be verified again.
+    fn verifier(&self, common: &Common) -> Arc<Verifier> {
+        let edition = common.keys_edition();
+        let mut keys = self.keys.borrow_mut();
+        match &*keys {
+            Some((known, verifier)) if *known == edition => verifier.clone(),
+            _ => {
+                let verifier = common.verifier();
+                *keys = Some((edition, verifier.clone()));
+                verifier
+            }
+        }
+    }
+
+    fn forget_if_keys_changed(&self, common: &Common) {
+        let edition = common.keys_edition();
+        if self.edition.replace(edition) != edition {
+            self.young.borrow_mut().clear();
+            self.old.borrow_mut().clear();
+        }
+    }
+}
+
+impl Identity {
+    /// The session of a request; without a credential that of `anonymous`. Whether it is still alive, its
+    /// rights tell.
+    ///
+    /// # Errors
+    /// [`Failure::SessionRefused`].
+    pub fn session(&self, credential: Option<Credential<'_>>) -> Result<Rc<Session>, Failure> {
+        match credential {
+            None => Ok(self.sessions.anonymous.clone()),
+            Some(Credential::Ticket(ticket)) => self.session_of_ticket(ticket),
+            Some(Credential::Token(token)) => {
+                self.sessions.forget_if_keys_changed(&self.common);
+                if let Some(session) = self.sessions.find(token) {
+                    return Ok(session);
+                }
+                let claims = self.sessions.verifier(&self.common).verify(token, now_s());
+                let claims =
+                    claims.map_err(|refused| Failure::SessionRefused { reason: refused.reason() })?;
+                let session = Session::new(Some(claims));
+                self.sessions.remember(token.into(), session.clone());
+                Ok(session)
+            }
+        }
+    }
+
+    fn session_of_ticket(&self, ticket: &str) -> Result<Rc<Session>, Failure> {
+        let now_ms = clock::monotonic_ns() / 1_000_000;
+        let taken = TicketId::parse(ticket).and_then(|id| lock(&self.common.tickets).take(&id, now_ms));
+        let claims = taken.ok_or(Failure::SessionRefused { reason: "Bad Ticket" })?;
+        Ok(Session::new(Some(claims)))
+    }
+
+    /// What a session may do now.
+    ///
+    /// # Errors
+    /// [`Failure::SessionRefused`] when it is over.
+    pub fn rights(&self, session: &Session) -> Result<Rc<Rights>, Failure> {
+        let expires_s = session.claims.as_ref().and_then(|claims| claims.expires_s);
+        if expires_s.is_some_and(|expires_s| expires_s <= now_s()) {
+            return Err(Failure::SessionRefused { reason: "Token Expired" });
+        }
+        let mut known = session.known.borrow_mut();
+        if known.generation != self.generation() {
+            *known = Known { generation: self.generation(), verdict: self.conclude(session) };
+        }
+        known.verdict.clone().map_err(|reason| Failure::SessionRefused { reason })
+    }
+
+    fn conclude(&self, session: &Session) -> Result<Rc<Rights>, &'static str> {
+        let policy = self.policy();
+        if let Some(claims) = &session.claims {
+            if claims.sid.is_some_and(|sid| self.revoked.borrow().has(sid)) {
+                return Err("Token Revoked");
+            }
+            match (claims.kind, policy.account(&claims.user)) {
+                (TokenKind::Own, None) => return Err("Unknown User"),
+                // An issuer's users may have roles here, but nobody's who logs in here.
+                (TokenKind::Foreign(_), Some(account)) if account.password.is_some() => {
+                    return Err("Bad Token User");
+                }
+                (_, Some(account)) if claims.issued_s.unwrap_or(0) < account.sessions_from_s => {
+                    return Err("Token Revoked");
+                }
+                _ => {}
+            }
+        }
+        Ok(Rc::new(policy.rights_of(session.user(), &session.groups)))
+    }
+}
+
+impl Broker {
+    /// See [`Identity::session`].
+    ///
+    /// # Errors
+    /// [`Failure::SessionRefused`].
+    pub fn session(&self, credential: Option<Credential<'_>>) -> Result<Rc<Session>, Failure> {
+        self.identity().session(credential)
+    }
+}

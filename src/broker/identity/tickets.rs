@@ -1,0 +1,28 @@
+//! Tickets: a session for one use within seconds, so that a browser need not put its token into a URL.
+//!
+//! Issued and taken on any core; the table is shared because a ticket is taken once, whichever core it comes
+//! to.
+
+use super::Identity;
+use super::common::lock;
+use super::session::Session;
+use crate::sys::{clock, random};
+use auth::ticket::TicketId;
+use types::{Failure, Unavailable};
+
+impl Identity {
+    /// A new ticket of a session that is alive.
+    ///
+    /// # Errors
+    /// [`Failure::NoPermission`] for a session without a token; [`Failure::Unavailable`] when too many
+    /// tickets wait to be used.
+    pub fn issue_ticket(&self, session: &Session) -> Result<String, Failure> {
+        self.rights(session)?;
+        let claims = session.claims().ok_or(Failure::NoPermission)?;
+        let (id, now_ms) = (TicketId::new(random::bytes()), clock::monotonic_ns() / 1_000_000);
+        match lock(&self.common.tickets).issue(&id, claims.clone(), now_ms) {
+            Ok(()) => Ok(id.to_string()),
+            Err(_) => Err(Failure::Unavailable(Unavailable::Overloaded)),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `/sessions` and `/tickets`: log in, ask who one is, log out, get a ticket.
+//!
+//! A reply with a token or a ticket is never kept by a cache (the caller says so for all of these routes).
+
+use super::super::reply::Reply;
+use super::fields::Fields;
+use crate::broker::identity::{Identity, Session};
+use serde_json::json;
+use std::net::IpAddr;
+use types::Failure;
+
+/// POST: 201 and a token.
+///
+/// # Errors
+/// [`Failure::InvalidBody`] for a body that is no JSON; [`Failure::Unauthorized`] for all else that is wrong.
+pub(super) async fn login(identity: &Identity, body: &[u8], peer: IpAddr) -> Result<Reply, Failure> {
+    let fields = Fields::read(body)?;
+    let (Some(user), Some(password)) = (fields.text("username"), fields.text("password")) else {
+        return Err(Failure::Unauthorized);
+    };
+    let login = identity.login(user, password, peer).await?;
+    let body = json!({ "ok": true, "token": login.token, "username": login.user });
+    Ok(Reply::json(201, body.to_string()).header("Location", "/session"))
+}
+
+/// GET: whose session it is.
+pub(super) fn show(session: &Session) -> Reply {
+    Reply::json(200, json!({ "username": session.user() }).to_string())
+}
+
+/// DELETE: the session is over, on every core.
+///
+/// # Errors
+/// See [`Identity::end_session`].
+pub(super) async fn end(identity: &Identity, session: &Session) -> Result<Reply, Failure> {
+    identity.end_session(session).await.map(|()| Reply::empty(204))
+}
+
+/// POST of `/tickets`.
+///
+/// # Errors
+/// See [`Identity::issue_ticket`].
+pub(super) fn ticket(identity: &Identity, session: &Session) -> Result<Reply, Failure> {
+    let ticket = identity.issue_ticket(session)?;
+    let body = json!({ "ticket": ticket, "expires_in": identity.config().ticket_s });
+    Ok(Reply::json(201, body.to_string()))
+}

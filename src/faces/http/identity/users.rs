@@ -1,0 +1,84 @@
+//! `/users`: who there is, new ones, other passwords, the end of one.
+//!
+//! The texts are Iorio's to the letter. Who may ask was checked before, but for one's own password: whose it
+//! is stands in the body.
+
+use super::super::core::Core;
+use super::super::reply::Reply;
+use super::fields::Fields;
+use crate::broker::identity::{Identity, Session};
+use auth::policy::RoleName;
+use http1::target::percent_encode;
+use serde_json::{Value, json};
+use types::Failure;
+
+/// GET: all users, ascending.
+pub(super) fn list(identity: &Identity) -> Reply {
+    let policy = identity.policy();
+    let users = policy.roles().filter(|(_, record)| record.account().is_some());
+    let users: Vec<Value> = users.map(|(name, _)| json!({ "username": name.as_str() })).collect();
+    Reply::json(200, Value::Array(users).to_string())
+}
+
+/// GET of one user: the groups that they are in.
+///
+/// # Errors
+/// [`Failure::UnknownUser`].
+pub(super) fn show(identity: &Identity, user: &str) -> Result<Reply, Failure> {
+    let policy = identity.policy();
+    let record = policy.role(user).filter(|record| record.account().is_some());
+    let record = record.ok_or(Failure::UnknownUser)?;
+    let groups: Vec<&str> = record.groups.iter().map(RoleName::as_str).collect();
+    Ok(Reply::json(200, json!({ "username": user, "groups": groups }).to_string()))
+}
+
+/// POST: a new user.
+///
+/// # Errors
+/// Of the body as `docs/api.md` lists them, and those of [`Identity::create_user`].
+pub(super) async fn create(identity: &Identity, body: &[u8]) -> Result<Reply, Failure> {
+    let fields = Fields::read(body)?;
+    let (user, password) = name_and_password(&fields)?;
+    identity.create_user(user, password).await?;
+    let location = format!("/users/{}", percent_encode(user));
+    Ok(Reply::json(201, r#"{"ok":true}"#).header("Location", location))
+}
+
+/// PUT: another password, for oneself or, with permission, for anybody.
+///
+/// # Errors
+/// As [`create`], [`Failure::UnknownUser`], and [`Failure::NoPermission`].
+pub(super) async fn set_password(
+    core: &Core,
+    session: &Session,
+    of: Option<String>,
+    body: &[u8],
+) -> Result<Reply, Failure> {
+    let fields = Fields::read(body)?;
+    let (user, password) = match &of {
+        None => name_and_password(&fields)?,
+        Some(user) => (user.as_str(), fields.text("password").ok_or(Failure::NoPassword)?),
+    };
+    if user != session.user() {
+        core.broker().may_admin_users(session)?;
+    }
+    core.broker().identity().set_password(user, password).await?;
+    Ok(Reply::json(200, r#"{"ok":true}"#))
+}
+
+/// DELETE: the user is no more.
+///
+/// # Errors
+/// See [`Identity::delete_role`].
+pub(super) async fn delete(identity: &Identity, user: &str) -> Result<Reply, Failure> {
+    identity.delete_role(user, false).await.map(|()| Reply::empty(204))
+}
+
+pub(super) fn name_and_password(fields: &Fields) -> Result<(&str, &str), Failure> {
+    match (fields.text("username"), fields.text("password")) {
+        (Some(user), Some(password)) => Ok((user, password)),
+        (None, Some(_)) => Err(Failure::NoUser),
+        (Some(_), None) => Err(Failure::NoPassword),
+        (None, None) => Err(Failure::NoUserAndPassword),
+    }
+}
