@@ -7,6 +7,7 @@
 use super::Config;
 use super::limit_keys::LIMIT_KEYS;
 use super::value::{Kind, Value};
+use super::web::CORS_KEYS;
 
 /// One setting.
 pub struct Key {
@@ -102,7 +103,7 @@ static SHELL_KEYS: &[Key] = &[
 
 /// All keys: the shell's first, then the limits.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    SHELL_KEYS.iter().chain(LIMIT_KEYS)
+    SHELL_KEYS.iter().chain(CORS_KEYS).chain(LIMIT_KEYS)
 }
 
 /// The key with this full name.
@@ -153,13 +154,13 @@ impl Value {
             other => panic!("{other:?} is not a number: kind and field of a key disagree"),
         }
     }
-    fn into_flag(self) -> bool {
+    pub(super) fn into_flag(self) -> bool {
         match self {
             Value::Flag(flag) => flag,
             other => panic!("{other:?} is not a switch: kind and field of a key disagree"),
         }
     }
-    fn into_text(self) -> String {
+    pub(super) fn into_text(self) -> String {
         match self {
             Value::Text(text) => text,
             other => panic!("{other:?} is not a text: kind and field of a key disagree"),
@@ -203,10 +204,12 @@ mod tests {
                 name if name.contains("_bytes") => Some(Kind::Bytes),
                 name if name.contains("_ms") => Some(Kind::DurationMs),
                 name if name.contains("_us") => Some(Kind::DurationUs),
+                name if name.ends_with("_s") => Some(Kind::DurationS),
                 _ => None,
             };
-            let kind =
-                matches!(key.kind, Kind::Bytes | Kind::DurationMs | Kind::DurationUs).then_some(key.kind);
+            let has_unit =
+                matches!(key.kind, Kind::Bytes | Kind::DurationS | Kind::DurationMs | Kind::DurationUs);
+            let kind = has_unit.then_some(key.kind);
             assert_eq!(kind, kind_of_name, "{}", key.dotted);
         }
     }

@@ -11,12 +11,14 @@ mod print;
 mod problem;
 mod source;
 pub mod value;
+mod web;
 
 pub use origin::Origin;
 pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
 pub use problem::{BadSyntax, ConfigError, Contradiction, Problem, UnknownKey, UnreadableFile, WrongValue};
 pub use source::FlagValue;
 pub use value::Cores;
+pub use web::{CorsSettings, Origins};
 
 use source::Assignment;
 use std::collections::BTreeMap;
@@ -32,6 +34,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[http]`.
     pub http: HttpSettings,
+    /// `[cors]`.
+    pub cors: CorsSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -78,6 +82,7 @@ impl Default for Config {
                 spin_adaptive_us: 200,
             },
             http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
+            cors: CorsSettings::default(),
             limits: Limits::default(),
             origins: BTreeMap::new(),
         }
@@ -148,12 +153,20 @@ impl Config {
     /// the fields that it names came from.
     fn check(&self, problems: &mut Vec<Problem>) {
         if let Err(error) = self.limits.check() {
-            let settings = keys::keys()
-                .filter(|key| key.section() == "limits" && names(&error.reason, key.name()))
-                .map(|key| format!("{} = {}, {}", key.name(), self.show(key), self.origin(key.dotted)))
-                .collect();
-            problems.push(Problem::Contradiction(Contradiction { reason: error.reason, settings }));
+            problems.push(self.contradiction("limits", error.reason));
         }
+        if let Err(reason) = self.cors.check() {
+            problems.push(self.contradiction("cors", reason));
+        }
+    }
+
+    /// A relation of a section that does not hold, with the settings that its words name.
+    fn contradiction(&self, section: &str, reason: String) -> Problem {
+        let settings = keys::keys()
+            .filter(|key| key.section() == section && names(&reason, key.name()))
+            .map(|key| format!("{} = {}, {}", key.name(), self.show(key), self.origin(key.dotted)))
+            .collect();
+        Problem::Contradiction(Contradiction { reason, settings })
     }
 
     /// Where the value of a key came from.

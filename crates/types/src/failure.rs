@@ -31,6 +31,8 @@ pub enum Failure {
     VersionNotSupported,
     /// The session may not do this.
     NoPermission,
+    /// A WebSocket of a page that may not call from a browser.
+    OriginNotAllowed,
     /// `Accept` names nothing that this route can send.
     NotAcceptable,
     /// The request's content type is not one that this route takes.
@@ -131,6 +133,7 @@ impl Failure {
             Failure::NoRoute => 404,
             Failure::MethodNotAllowed { .. } => 405,
             Failure::NoPermission => 401,
+            Failure::OriginNotAllowed => 403,
             Failure::NotAcceptable => 406,
             Failure::RequestTimeout => 408,
             Failure::Conflict { .. } => 409,
@@ -165,6 +168,7 @@ impl Failure {
             Failure::HeadTooLarge => "head-too-large",
             Failure::VersionNotSupported => "version-not-supported",
             Failure::NoPermission => "no-perm",
+            Failure::OriginNotAllowed => "origin-not-allowed",
             Failure::NotAcceptable => "not-acceptable",
             Failure::UnsupportedMediaType => "unsupported-media-type",
             Failure::NoEvents => "not-found",
@@ -195,6 +199,7 @@ impl Failure {
             Failure::HeadTooLarge => "Header Block Too Large",
             Failure::VersionNotSupported => "HTTP Version Not Supported",
             Failure::NoPermission => "No Permission",
+            Failure::OriginNotAllowed => "Origin Not Allowed",
             Failure::NotAcceptable => "Not Acceptable",
             Failure::UnsupportedMediaType => "Unsupported Media Type",
             Failure::NoEvents => "Not Found",
@@ -269,6 +274,7 @@ mod tests {
             Failure::HeadTooLarge,
             Failure::VersionNotSupported,
             Failure::NoPermission,
+            Failure::OriginNotAllowed,
             Failure::NotAcceptable,
             Failure::UnsupportedMediaType,
             Failure::NoEvents,
