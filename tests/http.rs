@@ -7,12 +7,18 @@
 mod append;
 #[path = "http/bad_requests.rs"]
 mod bad_requests;
+#[path = "http/browser.rs"]
+mod browser;
 #[path = "http/conditional.rs"]
 mod conditional;
 #[path = "http/connection.rs"]
 mod connection;
+#[path = "http/exposition.rs"]
+mod exposition;
 #[path = "http/lists.rs"]
 mod lists;
+#[path = "http/metrics.rs"]
+mod metrics;
 #[path = "http/patch.rs"]
 mod patch;
 #[path = "http/read.rs"]

@@ -7,6 +7,7 @@ use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
 use crate::config::{Config, Cores, Origin};
+use crate::faces::http::{Cors, Options};
 use crate::server::{self, ServeError, ServerConfig, Web};
 use crate::sys::executor::Spin;
 use crate::sys::preflight;
@@ -18,11 +19,12 @@ use std::time::Duration;
 /// # Errors
 /// [`Exit::Config`] for a wrong configuration, [`Exit::Serve`] with the server's own code.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
-    let config = config::load(&args.settings)?;
-    let config = server_config(&config, &preflight::allowed_cpus())?;
+    let settings = config::load(&args.settings)?;
+    let config = server_config(&settings, &preflight::allowed_cpus())?;
+    let options = face_options(&settings)?;
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
     let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len()));
-    match prepared.map_err(ServeError::System).and_then(|face| server::run(config, face)) {
+    match prepared.map_err(ServeError::System).and_then(|face| server::run(config, face.with(options))) {
         Ok(()) => Ok(()),
         Err(error) => {
             let code = u8::try_from(error.exit_code()).expect("exit codes are bytes");
@@ -47,6 +49,12 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
             adaptive_max: Duration::from_micros(config.server.spin_adaptive_us),
         },
     })
+}
+
+/// What the HTTP face is told.
+fn face_options(config: &Config) -> Result<Options, CliError> {
+    let cors = Cors::new(&config.cors).map_err(|reason| CliError::new(Exit::Config, reason))?;
+    Ok(Options { cors })
 }
 
 /// The processors to run on. Whether a list names real ones, the preflight checks.

@@ -3,7 +3,7 @@
 //! The one place that knows both; `serve` and programs that embed the server start with it.
 
 use super::Face;
-use crate::faces::http::{self, HttpFace};
+use crate::faces::http::{self, HttpFace, Options};
 use crate::faces::listen;
 use crate::shard::CoreLink;
 use crate::sys::net::Stream;
@@ -30,6 +30,14 @@ impl Web {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more than 65,535 cores"))?;
         let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX)?;
         Ok(Web(HttpFace::new(core_count, offload, listen::serve)))
+    }
+}
+
+impl Web {
+    /// The same with what the configuration says.
+    #[must_use]
+    pub fn with(self, options: Options) -> Web {
+        Web(self.0.with(options))
     }
 }
 

@@ -4,8 +4,10 @@
 //! Nothing in it is touched by two cores but the counters, which have one writer each.
 
 use super::alarm::{Alarm, Alarms};
+use super::cors::Cors;
 use super::counters::{Counters, SharedCounters};
 use super::handoff::LongTask;
+use super::options::Options;
 use super::stream_keys::StreamKeys;
 use crate::broker::{self, Broker};
 use crate::shard::CoreLink;
@@ -31,6 +33,7 @@ pub struct HttpFace {
     counters: SharedCounters,
     offload: Offload,
     listen: LongTask,
+    options: Arc<Options>,
 }
 
 /// One core's share of the HTTP face.
@@ -40,6 +43,7 @@ pub struct Core {
     counters: SharedCounters,
     offload: Offload,
     listen: LongTask,
+    options: Arc<Options>,
     buffers: RefCell<Vec<BytesMut>>,
     stream_keys: StreamKeys,
     /// Bytes of all connections' requests.
@@ -56,7 +60,14 @@ impl HttpFace {
             counters: SharedCounters::new(usize::from(core_count)),
             offload,
             listen,
+            options: Arc::default(),
         }
+    }
+
+    /// The same with what the configuration says.
+    #[must_use]
+    pub fn with(self, options: Options) -> HttpFace {
+        HttpFace { options: Arc::new(options), ..self }
     }
 
     /// The share of `link`'s core. Called once per core, on it, before its shard serves.
@@ -68,12 +79,15 @@ impl HttpFace {
         let port = self.ports.lock().unwrap_or_else(PoisonError::into_inner)[core].take();
         let port = port.expect("each core opens its face once");
         let alarms = Alarms::start(link.clone());
+        // The link lives as long as the core; the figures are read by all.
+        let _ = self.counters.of(link.core()).journal_times.set(link.journal_times().clone());
         Rc::new(Core {
             broker: Broker::open(link, port),
             alarms,
             counters: self.counters.clone(),
             offload: self.offload.clone(),
             listen: self.listen,
+            options: self.options.clone(),
             buffers: RefCell::default(),
             stream_keys: StreamKeys::default(),
             request_bytes: Cell::new(0),
@@ -120,6 +134,11 @@ impl Core {
     /// Streams by their paths.
     pub(super) fn stream_keys(&self) -> &StreamKeys {
         &self.stream_keys
+    }
+
+    /// What pages of other origins may do.
+    pub fn cors(&self) -> &Cors {
+        &self.options.cors
     }
 
     pub(super) fn listen(&self) -> LongTask {

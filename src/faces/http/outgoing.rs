@@ -5,6 +5,7 @@
 
 use super::appended::encode_appended;
 use super::core::Core;
+use super::cors::Stamp;
 use super::flight::Answer;
 use super::pages::PagedReply;
 use super::reply::encode_failure;
@@ -38,9 +39,9 @@ impl Outgoing<'_> {
         &mut self,
         answer: Answer,
         to: ReplyTo,
-        as_problem: bool,
+        (as_problem, stamp): (bool, Stamp),
     ) -> Result<(), WriteFailed> {
-        let date = self.core.date();
+        let (date, start) = (self.core.date(), self.output.len());
         let status = match answer {
             Answer::Appended(stream, appended) => {
                 encode_appended(&stream, &appended, self.output, to, &date);
@@ -56,16 +57,19 @@ impl Outgoing<'_> {
             }
             Answer::Pages(paged) => {
                 self.core.counters().count_reply(paged.base.status);
-                return self.write_pages(*paged, to).await;
+                return self.write_pages(*paged, to, stamp).await;
             }
         };
+        self.core.cors().stamp(stamp, self.output, start);
         self.core.counters().count_reply(status);
         if self.output.len() >= SEND_BYTES { self.flush().await } else { Ok(()) }
     }
 
-    async fn write_pages(&mut self, paged: PagedReply, to: ReplyTo) -> Result<(), WriteFailed> {
+    async fn write_pages(&mut self, paged: PagedReply, to: ReplyTo, stamp: Stamp) -> Result<(), WriteFailed> {
         let PagedReply { base, first: mut page, mut pages } = paged;
+        let start = self.output.len();
         let form = base.begin(self.output, to, &self.core.date()).ok_or(WriteFailed)?;
+        self.core.cors().stamp(stamp, self.output, start);
         if form == BodyForm::None {
             return Ok(());
         }

@@ -3,7 +3,8 @@
 //! One task per connection owns it. Sending never blocks receiving: a client that does not read may still be
 //! heard. What is queued here was taken from a bounded outbox; nothing is queued before the last was sent.
 
-use crate::faces::http::Alarm;
+use crate::faces::http::counters::ListenerForm;
+use crate::faces::http::{Alarm, Core, Stamp};
 use crate::shard::CoreLink;
 use crate::sys::clock;
 use crate::sys::executor::yield_if_needed;
@@ -13,6 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -52,6 +54,10 @@ pub(super) struct Waits<'a> {
 
 pub(super) struct Wire {
     stream: Stream,
+    core: Rc<Core>,
+    presence: Option<Presence>,
+    /// What the reply's head gets for its page.
+    stamp: Stamp,
     /// Received and not yet handled.
     pub(super) input: BytesMut,
     output: VecDeque<Bytes>,
@@ -60,10 +66,30 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, input: BytesMut) -> Box<Wire> {
+    pub(super) fn new(core: Rc<Core>, stream: Stream, input: BytesMut, stamp: Stamp) -> Box<Wire> {
         let input = if input.is_empty() { BytesMut::new() } else { input };
+        let (output, progress_ns) = (VecDeque::new(), clock::monotonic_ns());
         // Boxed, so that a future that hands it on does not hold it twice.
-        Box::new(Wire { stream, input, output: VecDeque::new(), progress_ns: clock::monotonic_ns() })
+        Box::new(Wire { stream, core, presence: None, stamp, input, output, progress_ns })
+    }
+
+    /// The connection is a listener's from now on.
+    pub(super) fn open_listener(&mut self, form: ListenerForm) {
+        self.core.counters().open_listener(form);
+        let before = self.presence.replace(Presence { core: self.core.clone(), form });
+        assert!(before.is_none(), "a connection is one listener at a time");
+    }
+
+    /// Queues the reply to the request, or its head.
+    pub(super) fn queue_reply(&mut self, status: u16, mut reply: BytesMut) {
+        self.core.counters().count_reply(status);
+        self.core.cors().stamp(self.stamp, &mut reply, 0);
+        self.queue(reply.freeze());
+    }
+
+    /// Counts what is queued as so many things for the listener.
+    pub(super) fn count_deliveries(&self, count: usize) {
+        self.core.counters().deliveries.add(count as u64);
     }
 
     /// Queues bytes to be sent.
@@ -131,7 +157,10 @@ impl Wire {
                 return Poll::Pending;
             }
             self.stream.poll_read(cx, &mut self.input, READ_BYTES_MAX).map(|read| match read {
-                Ok(count) if count > 0 => Turn::Received,
+                Ok(count) if count > 0 => {
+                    self.core.counters().listen_bytes_in.add(count as u64);
+                    Turn::Received
+                }
                 Ok(_) | Err(_) => Turn::Ended,
             })
         })
@@ -154,6 +183,7 @@ impl Wire {
 
     fn advance(&mut self, mut count: usize) {
         self.progress_ns = clock::monotonic_ns();
+        self.core.counters().listen_bytes_out.add(count as u64);
         while count > 0 {
             let first = self.output.front_mut().expect("no more is sent than was queued");
             if first.len() > count {
@@ -200,5 +230,17 @@ impl Wire {
     /// The connection and what was received but not handled.
     pub(super) fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.input)
+    }
+}
+
+/// A listener that is counted as open while this lives.
+struct Presence {
+    core: Rc<Core>,
+    form: ListenerForm,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.core.counters().close_listener(self.form);
     }
 }

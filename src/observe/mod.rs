@@ -1,0 +1,11 @@
+//! What the server tells about itself: counters, histograms, their text forms, the access log.
+//!
+//! Faces, shards and the assembly count into these values and hand them over; nothing here asks anybody, and
+//! nothing here ever makes a core wait. What a client sent is told only where its secrets were taken out.
+
+pub mod counter;
+pub mod histogram;
+pub mod prometheus;
+
+pub use counter::Counter;
+pub use histogram::{Histogram, Reading};
