@@ -6,6 +6,7 @@
 
 use super::Config;
 use super::limit_keys::LIMIT_KEYS;
+use super::observe::OBSERVE_KEYS;
 use super::value::{Kind, Value};
 use super::web::CORS_KEYS;
 
@@ -103,7 +104,7 @@ static SHELL_KEYS: &[Key] = &[
 
 /// All keys: the shell's first, then the limits.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    SHELL_KEYS.iter().chain(CORS_KEYS).chain(LIMIT_KEYS)
+    SHELL_KEYS.iter().chain(CORS_KEYS).chain(OBSERVE_KEYS).chain(LIMIT_KEYS)
 }
 
 /// The key with this full name.

@@ -6,6 +6,7 @@
 
 pub mod keys;
 mod limit_keys;
+mod observe;
 mod origin;
 mod print;
 mod problem;
@@ -13,6 +14,7 @@ mod source;
 pub mod value;
 mod web;
 
+pub use observe::{LogSettings, MetricsSettings};
 pub use origin::Origin;
 pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
 pub use problem::{BadSyntax, ConfigError, Contradiction, Problem, UnknownKey, UnreadableFile, WrongValue};
@@ -36,6 +38,10 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[cors]`.
     pub cors: CorsSettings,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `[metrics]`.
+    pub metrics: MetricsSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -83,6 +89,8 @@ impl Default for Config {
             },
             http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             cors: CorsSettings::default(),
+            log: LogSettings::default(),
+            metrics: MetricsSettings::default(),
             limits: Limits::default(),
             origins: BTreeMap::new(),
         }
@@ -157,6 +165,9 @@ impl Config {
         }
         if let Err(reason) = self.cors.check() {
             problems.push(self.contradiction("cors", reason));
+        }
+        if let Err(reason) = self.metrics.check() {
+            problems.push(self.contradiction("metrics", reason));
         }
     }
 
