@@ -3,6 +3,8 @@
 //! A test talks in bytes and reads bytes, so that what is compared is what a client sees. Most share one
 //! running server and keep to a bucket of their own; a test that needs its own limits starts its own.
 
+#[path = "http/access_log.rs"]
+mod access_log;
 #[path = "http/append.rs"]
 mod append;
 #[path = "http/bad_requests.rs"]
@@ -25,6 +27,8 @@ mod patch;
 mod read;
 #[path = "http/removal.rs"]
 mod removal;
+#[path = "http/reports.rs"]
+mod reports;
 #[path = "http/server.rs"]
 mod server;
 #[path = "http/service.rs"]

@@ -15,8 +15,9 @@ use super::handoff::{Ending, Handoff, Purpose};
 use super::linger::linger;
 use super::outgoing::{Outgoing, WriteFailed};
 use super::plan::{Class, Plan};
-use super::queued::Queued;
+use super::queued::{Queued, trail_of};
 use super::reply::failure_of_bytes;
+use crate::observe::Trail;
 use crate::sys::executor::{Either, race, yield_if_needed};
 use crate::sys::net::{READ_BYTES_MAX, Stream};
 use bytes::BytesMut;
@@ -56,7 +57,7 @@ async fn serve_requests(core: Rc<Core>, stream: Stream, input: BytesMut) -> Opti
     let mut connection = Connection::new(core, stream, alarm, input);
     match connection.run().await {
         End::Closed => None,
-        End::Handoff(purpose, head) => Some(connection.into_handoff(purpose, *head)),
+        End::Handoff(purpose, head, trail) => Some(connection.into_handoff(purpose, *head, trail)),
     }
 }
 
@@ -89,10 +90,13 @@ enum Phase {
     Busy,
 }
 
+/// How a failure is told: as problem details, and with which lines for its page.
+type Form = (bool, Stamp);
+
 /// How [`Connection::run`] ends.
 enum End {
     Closed,
-    Handoff(Purpose, Box<RequestHead>),
+    Handoff(Purpose, Box<RequestHead>, Option<Box<Trail>>),
 }
 
 /// Why [`Connection::wait`] returned.
@@ -213,8 +217,10 @@ impl Connection {
             let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(&head));
             self.is_closing |= !to.keep_alive;
             let size = (body.len(), self.core.cors().judge(&head));
+            let trail = trail_of(&self.core, self.stream.peer_addr(), Some(&head), body.len());
             let flight = plan.start(&self.core, head, body);
-            self.push(Queued::new((flight, class, endpoint), (to, as_problem), size, &self.core));
+            let queued = Queued::new((flight, class, endpoint), (to, as_problem), size, &self.core);
+            self.push(queued.with(trail));
         }
     }
 
@@ -262,18 +268,20 @@ impl Connection {
     }
 
     /// Puts an answer behind all others, after which the connection ends.
-    fn push_last(&mut self, failure: Failure, to: ReplyTo, of_head: (bool, Stamp)) {
+    fn push_last(&mut self, failure: Failure, to: ReplyTo, (form, trail): (Form, Option<Box<Trail>>)) {
         self.is_closing = true;
-        self.push(Queued::last(failure, to, of_head, &self.core));
+        self.push(Queued::last(failure, to, form, &self.core).with(trail));
     }
 
     /// The same for what cannot be read as a request.
     fn push_unread(&mut self, failure: Failure) {
-        self.push_last(failure, ReplyTo::UNREADABLE, (false, self.core.cors().unread()));
+        let trail = trail_of(&self.core, self.stream.peer_addr(), None, 0);
+        self.push_last(failure, ReplyTo::UNREADABLE, ((false, self.core.cors().unread()), trail));
     }
 
-    fn form_of_failure(&self, head: &RequestHead) -> (bool, Stamp) {
-        (super::negotiate::wants_problem(head), self.core.cors().judge(head))
+    fn form_of_failure(&self, head: &RequestHead) -> (Form, Option<Box<Trail>>) {
+        let trail = trail_of(&self.core, self.stream.peer_addr(), Some(head), 0);
+        ((super::negotiate::wants_problem(head), self.core.cors().judge(head)), trail)
     }
 
     /// A client that waits for leave to send its body gets it, or the failure that its head deserves.
@@ -284,8 +292,8 @@ impl Connection {
         let Some(head) = self.decoder.pending_head() else { return };
         match Plan::of(&self.core, head).failure() {
             Some(failure) => {
-                let (to, of_head) = (head.reply_to(), self.form_of_failure(head));
-                self.push_last(failure.clone(), to, of_head);
+                let (failure, to, form) = (failure.clone(), head.reply_to(), self.form_of_failure(head));
+                self.push_last(failure, to, form);
             }
             None => self.continue_due = true,
         }
@@ -346,8 +354,8 @@ impl Connection {
         }
         let to = ReplyTo { keep_alive, ..queued.to };
         let mut outgoing = Outgoing { core: &self.core, stream: &mut self.stream, output: &mut self.output };
-        outgoing.write(answer, to, (queued.as_problem, queued.stamp)).await?;
-        queued.count_time();
+        let (status, bytes) = outgoing.write(answer, to, (queued.as_problem, queued.stamp)).await?;
+        queued.finish(status, bytes);
         if self.continue_due && self.queue.is_empty() {
             self.put_continue();
         }
@@ -457,16 +465,18 @@ impl Connection {
 
     fn take_handoff(&mut self) -> End {
         match self.queue.pop_front() {
-            Some(Queued { flight: Flight::Handoff(purpose, head), .. }) => End::Handoff(purpose, head),
+            Some(Queued { flight: Flight::Handoff(purpose, head), trail, .. }) => {
+                End::Handoff(purpose, head, trail)
+            }
             _ => unreachable!("it was just seen at the front"),
         }
     }
 
-    fn into_handoff(self, purpose: Purpose, head: RequestHead) -> Box<Handoff> {
+    fn into_handoff(self, purpose: Purpose, head: RequestHead, trail: Option<Box<Trail>>) -> Box<Handoff> {
         let Connection { core, stream, alarm, input, output, .. } = self;
         core.give_buffer(output);
         alarm.off();
-        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose })
+        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose, trail })
     }
 }
 

@@ -8,15 +8,18 @@ use super::cors::Cors;
 use super::counters::{Counters, SharedCounters};
 use super::handoff::LongTask;
 use super::options::Options;
+use super::report;
 use super::stream_keys::StreamKeys;
 use crate::broker::{self, Broker};
+use crate::observe::access_log::AccessLog;
+use crate::observe::activity::{Activity, ActivityOfCore};
 use crate::shard::CoreLink;
 use crate::sys::offload::Offload;
 use bytes::BytesMut;
 use http1::HTTP_DATE_BYTES;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use types::Limits;
 
 /// Buffers that a core keeps for its next connections that have something to say.
@@ -34,6 +37,7 @@ pub struct HttpFace {
     offload: Offload,
     listen: LongTask,
     options: Arc<Options>,
+    activity: Arc<OnceLock<Activity>>,
 }
 
 /// One core's share of the HTTP face.
@@ -44,6 +48,7 @@ pub struct Core {
     offload: Offload,
     listen: LongTask,
     options: Arc<Options>,
+    activity: Activity,
     buffers: RefCell<Vec<BytesMut>>,
     stream_keys: StreamKeys,
     /// Bytes of all connections' requests.
@@ -61,6 +66,7 @@ impl HttpFace {
             offload,
             listen,
             options: Arc::default(),
+            activity: Arc::default(),
         }
     }
 
@@ -81,17 +87,24 @@ impl HttpFace {
         let alarms = Alarms::start(link.clone());
         // The link lives as long as the core; the figures are read by all.
         let _ = self.counters.of(link.core()).journal_times.set(link.journal_times().clone());
-        Rc::new(Core {
+        let activity = || Activity::new(self.counters.core_count(), link.limits().activity_keys_max);
+        let activity = self.activity.get_or_init(activity).clone();
+        let core = Rc::new(Core {
             broker: Broker::open(link, port),
             alarms,
             counters: self.counters.clone(),
             offload: self.offload.clone(),
             listen: self.listen,
             options: self.options.clone(),
+            activity,
             buffers: RefCell::default(),
             stream_keys: StreamKeys::default(),
             request_bytes: Cell::new(0),
-        })
+        });
+        if let Some(reports) = self.options.reports {
+            report::start(&core, reports);
+        }
+        core
     }
 }
 
@@ -139,6 +152,21 @@ impl Core {
     /// What pages of other origins may do.
     pub fn cors(&self) -> &Cors {
         &self.options.cors
+    }
+
+    /// Where lines of requests go, if anywhere.
+    pub(super) fn access_log(&self) -> &Option<AccessLog> {
+        &self.options.access_log
+    }
+
+    /// Who has used the server, of all cores.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Where checks of sessions are counted: `count(user, host, ip)`, wherever a token is checked.
+    pub fn activity_here(&self) -> ActivityOfCore<'_> {
+        self.activity.of(self.broker.link().core())
     }
 
     pub(super) fn listen(&self) -> LongTask {

@@ -20,6 +20,17 @@ pub enum ListenerForm {
     LongPoll = 2,
 }
 
+impl ListenerForm {
+    /// The label's value, and the word of the access log.
+    pub fn label(self) -> &'static str {
+        match self {
+            ListenerForm::WebSocket => "websocket",
+            ListenerForm::Sse => "sse",
+            ListenerForm::LongPoll => "long_poll",
+        }
+    }
+}
+
 /// The counters of one core. Aligned so that two cores never share a cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]

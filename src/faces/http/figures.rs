@@ -7,6 +7,7 @@ use super::core::Core;
 use super::counters::SharedCounters;
 use super::endpoint::Endpoint;
 use crate::observe::Reading;
+use crate::observe::access_log::AccessLog;
 use crate::observe::histogram::BOUNDS;
 use crate::observe::prometheus::Kind::{self, Counter, Gauge};
 use crate::sys::clock;
@@ -92,6 +93,14 @@ pub(super) static LISTEN: &[Figure<SharedCounters>] = figures! {
         "Bytes received from listeners.", |c| c.sum(|c| &c.listen_bytes_in);
     "bytes_out", "millrace_listen_sent_bytes_total", Counter,
         "Bytes sent to listeners.", |c| c.sum(|c| &c.listen_bytes_out);
+};
+
+/// The access log, if there is one.
+pub(super) static LOG: &[Figure<Option<AccessLog>>] = figures! {
+    "lines", "millrace_access_log_lines_total", Counter,
+        "Lines that were taken.", |log| log.as_ref().map_or(0, AccessLog::lines);
+    "dropped", "millrace_access_log_dropped_total", Counter,
+        "Lines that found no room or could not be written.", |log| log.as_ref().map_or(0, AccessLog::dropped);
 };
 
 /// One shard.
@@ -192,7 +201,7 @@ impl Area {
 }
 
 /// Times of requests by endpoint, those that had any.
-pub(super) fn request_times(of: impl Fn(Endpoint) -> Reading) -> Map<String, Value> {
+pub(super) fn request_times(mut of: impl FnMut(Endpoint) -> Reading) -> Map<String, Value> {
     let times = Endpoint::ALL.into_iter().map(|endpoint| (endpoint, of(endpoint)));
     times
         .filter(|(_, reading)| reading.count() > 0)

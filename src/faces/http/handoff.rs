@@ -7,6 +7,7 @@
 
 use super::alarm::Alarm;
 use super::core::Core;
+use crate::observe::Trail;
 use crate::sys::net::Stream;
 use bytes::BytesMut;
 use http1::RequestHead;
@@ -37,6 +38,8 @@ pub struct Handoff {
     pub alarm: Alarm,
     /// What for.
     pub purpose: Purpose,
+    /// The request's way to the access log, where there is one.
+    pub trail: Option<Box<Trail>>,
 }
 
 /// How a handed-over connection comes back.

@@ -32,6 +32,7 @@ mod queued;
 mod read;
 mod removal;
 mod reply;
+mod report;
 mod rfc3339;
 mod route;
 mod settings;
@@ -46,7 +47,7 @@ pub use self::alarm::Alarm;
 pub(crate) use self::append::{check_json, digest};
 pub use self::core::{Core, HttpFace};
 pub use self::cors::{Cors, Stamp};
-pub use self::options::Options;
+pub use self::options::{Options, Reports};
 pub(crate) use self::reply::encode_failure;
 
 use crate::sys::net::Stream;

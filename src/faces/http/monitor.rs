@@ -63,6 +63,7 @@ pub(super) fn stats(core: &Rc<Core>) -> Flight {
             "http": http,
             "listen": Area::of(figures::LISTEN, |figure| (figure.value)(counters)).flat(),
             "storage": Area::of(figures::SHARD, |figure| snapshot.sum(figure)).flat(),
+            "access_log": Area::of(figures::LOG, |figure| (figure.value)(core.access_log())).flat(),
             "shards": shards,
         });
         Answer::Reply(Reply::json(200, body.to_string()))
@@ -96,6 +97,11 @@ fn exposition(core: &Core, snapshot: &Snapshot) -> String {
     for (index, figure) in figures::LISTEN.iter().enumerate() {
         put_figure(&mut text, figures::LISTEN, index, |text, labels| {
             text.sample(figure.family, labels, (figure.value)(counters));
+        });
+    }
+    for (index, figure) in figures::LOG.iter().enumerate() {
+        put_figure(&mut text, figures::LOG, index, |text, labels| {
+            text.sample(figure.family, labels, (figure.value)(core.access_log()));
         });
     }
     for (index, figure) in figures::SHARD.iter().enumerate() {

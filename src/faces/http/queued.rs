@@ -8,8 +8,10 @@ use super::cors::Stamp;
 use super::endpoint::Endpoint;
 use super::flight::{Answer, Flight};
 use super::plan::Class;
+use crate::observe::Trail;
 use crate::sys::executor::tick_ns;
-use http1::ReplyTo;
+use http1::{ReplyTo, RequestHead};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use types::Failure;
 
@@ -21,6 +23,8 @@ pub(super) struct Queued {
     pub(super) as_problem: bool,
     pub(super) body_bytes: usize,
     pub(super) stamp: Stamp,
+    /// Where there is an access log.
+    pub(super) trail: Option<Box<Trail>>,
     watch: Watch,
 }
 
@@ -32,7 +36,8 @@ impl Queued {
         (body_bytes, stamp): (usize, Stamp),
         core: &Rc<Core>,
     ) -> Queued {
-        Queued { flight, class, to, as_problem, body_bytes, stamp, watch: Watch::start(core, endpoint) }
+        let watch = Watch::start(core, endpoint);
+        Queued { flight, class, to, as_problem, body_bytes, stamp, trail: None, watch }
     }
 
     /// A refusal, after which the connection ends.
@@ -47,12 +52,39 @@ impl Queued {
         Queued::new((flight, Class::Alone, Endpoint::Other), (to, as_problem), (0, stamp), core)
     }
 
-    /// Counts the time of a request that was answered.
-    pub(super) fn count_time(&self) {
+    /// With the trail that leads to its line in the access log.
+    #[must_use]
+    pub(super) fn with(mut self, trail: Option<Box<Trail>>) -> Queued {
+        self.trail = trail;
+        self
+    }
+
+    /// Counts the time of a request that was answered with so many bytes, and ends its trail.
+    pub(super) fn finish(mut self, status: u16, bytes_out: usize) {
+        if let Some(trail) = &mut self.trail {
+            trail.set_status(status);
+            trail.add_bytes_out(bytes_out);
+        }
+        self.count_time();
+    }
+
+    fn count_time(&self) {
         let Watch { core, endpoint, begin_ns } = &self.watch;
         let duration_ns = tick_ns().saturating_sub(*begin_ns);
         core.counters().times[*endpoint as usize].observe_ns(duration_ns);
     }
+}
+
+/// The trail of a request, where there is an access log.
+pub(super) fn trail_of(
+    core: &Core,
+    peer: SocketAddr,
+    head: Option<&RequestHead>,
+    body_bytes: usize,
+) -> Option<Box<Trail>> {
+    let log = core.access_log().as_ref()?;
+    let request = head.map_or(("", ""), |head| (head.method_name(), head.raw_target()));
+    Some(Trail::begin(log, core.broker().link().core(), peer, request, body_bytes))
 }
 
 /// Counts a request as under way while it lives. The loop's own looks at the clock are near enough.

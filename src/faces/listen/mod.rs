@@ -37,8 +37,8 @@ type Serving = Pin<Box<dyn Future<Output = Ending>>>;
 
 /// Serves a connection that the HTTP face handed over, to its end.
 pub fn serve(handoff: Handoff) -> Serving {
-    let Handoff { core, stream, head, leftover, alarm, purpose } = handoff;
-    let wire = Wire::new(core.clone(), stream, leftover, core.cors().judge(&head));
+    let Handoff { core, stream, head, leftover, alarm, purpose, trail } = handoff;
+    let wire = Wire::new(core.clone(), stream, leftover, (core.cors().judge(&head), trail));
     let to = head.reply_to();
     if purpose == Purpose::Echo {
         return match check_upgrade(&core, &head) {
@@ -81,7 +81,8 @@ async fn open_websocket(
     Ending::Close
 }
 
-async fn open_echo(core: Rc<Core>, wire: Box<Wire>, alarm: Alarm, accept: [u8; 28]) -> Ending {
+async fn open_echo(core: Rc<Core>, mut wire: Box<Wire>, alarm: Alarm, accept: [u8; 28]) -> Ending {
+    wire.name_form("echo");
     echo::serve(Socket::accept(core, wire, alarm, &accept)).await;
     Ending::Close
 }
