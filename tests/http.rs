@@ -3,16 +3,24 @@
 //! A test talks in bytes and reads bytes, so that what is compared is what a client sees. Most share one
 //! running server and keep to a bucket of their own; a test that needs its own limits starts its own.
 
+#[path = "http/access_log.rs"]
+mod access_log;
 #[path = "http/append.rs"]
 mod append;
 #[path = "http/bad_requests.rs"]
 mod bad_requests;
+#[path = "http/browser.rs"]
+mod browser;
 #[path = "http/conditional.rs"]
 mod conditional;
 #[path = "http/connection.rs"]
 mod connection;
+#[path = "http/exposition.rs"]
+mod exposition;
 #[path = "http/lists.rs"]
 mod lists;
+#[path = "http/metrics.rs"]
+mod metrics;
 #[path = "binary/open.rs"]
 mod open;
 #[path = "http/patch.rs"]
@@ -21,6 +29,8 @@ mod patch;
 mod read;
 #[path = "http/removal.rs"]
 mod removal;
+#[path = "http/reports.rs"]
+mod reports;
 #[path = "http/server.rs"]
 mod server;
 #[path = "http/service.rs"]

@@ -40,6 +40,7 @@ fn a_request_that_is_kept_costs_its_buffer_and_the_buffers_count() {
 fn a_reply_is_written_without_an_allocation() {
     check("http1/reply", 0.0);
     check("append/reply", 0.0);
+    check("observe/time", 0.0);
 }
 
 #[test]

@@ -8,6 +8,8 @@ use super::config;
 use super::error::{CliError, Exit};
 use super::identity_settings::web_config;
 use crate::config::{Config, Cores, Origin};
+use crate::faces::http::{Cors, Options, Reports};
+use crate::observe::access_log::{AccessLog, Target};
 use crate::server::{self, ServeError, ServerConfig, Web};
 use crate::sys::executor::Spin;
 use crate::sys::preflight;
@@ -19,15 +21,22 @@ use std::time::Duration;
 /// # Errors
 /// [`Exit::Config`] for a wrong configuration, [`Exit::Serve`] with the server's own code.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
-    let config = config::load(&args.settings)?;
-    let web = web_config(&config)?;
-    let config = server_config(&config, &preflight::allowed_cpus())?;
+    let settings = config::load(&args.settings)?;
+    let web = web_config(&settings)?;
+    let config = server_config(&settings, &preflight::allowed_cpus())?;
     if config.is_dev {
         eprintln!("millrace: development mode: admin has the password secret, which everybody knows");
     }
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
     let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len(), web));
-    match prepared.map_err(ServeError::System).and_then(|face| server::run(config, face)) {
+    let options = face_options(&settings, config.cores.len())?;
+    let access_log = options.access_log.clone();
+    let outcome =
+        prepared.map_err(ServeError::System).and_then(|face| server::run(config, face.with(options)));
+    if let Some(access_log) = access_log {
+        access_log.close();
+    }
+    match outcome {
         Ok(()) => Ok(()),
         Err(error) => {
             let code = u8::try_from(error.exit_code()).expect("exit codes are bytes");
@@ -52,6 +61,32 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
             always: Duration::from_micros(config.server.spin_us),
             adaptive_max: Duration::from_micros(config.server.spin_adaptive_us),
         },
+    })
+}
+
+/// What the HTTP face is told.
+fn face_options(config: &Config, core_count: usize) -> Result<Options, CliError> {
+    let cors = Cors::new(&config.cors).map_err(|reason| CliError::new(Exit::Config, reason))?;
+    let metrics = &config.metrics;
+    let reports = (metrics.interval_s > 0).then(|| Reports {
+        interval: Duration::from_secs(metrics.interval_s),
+        events_max: metrics.events_max,
+    });
+    Ok(Options { cors, access_log: access_log(config, core_count)?, reports })
+}
+
+/// The access log, opened.
+fn access_log(config: &Config, core_count: usize) -> Result<Option<AccessLog>, CliError> {
+    let target = match config.log.access.as_str() {
+        "off" => return Ok(None),
+        "stderr" => Target::Stderr,
+        path => Target::File(path.into()),
+    };
+    let opened = AccessLog::open(target, core_count, config.limits.access_log_bytes_max);
+    opened.map(Some).map_err(|error| {
+        let (origin, path) = (config.origin("log.access"), &config.log.access);
+        let message = format!("{origin}: log.access: cannot write {path}: {error}");
+        CliError::new(Exit::Config, message).next("name a file in a directory that this user may write")
     })
 }
 

@@ -7,7 +7,9 @@
 use super::Config;
 use super::auth_keys::AUTH_KEYS;
 use super::limit_keys::LIMIT_KEYS;
+use super::observe::OBSERVE_KEYS;
 use super::value::{Kind, Value};
+use super::web::CORS_KEYS;
 
 /// One setting.
 pub struct Key {
@@ -103,7 +105,7 @@ static SHELL_KEYS: &[Key] = &[
 
 /// All keys: the shell's first, the limits last.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    SHELL_KEYS.iter().chain(AUTH_KEYS).chain(LIMIT_KEYS)
+    SHELL_KEYS.iter().chain(AUTH_KEYS).chain(CORS_KEYS).chain(OBSERVE_KEYS).chain(LIMIT_KEYS)
 }
 
 /// The key with this full name.
@@ -204,10 +206,12 @@ mod tests {
                 name if name.contains("_bytes") => Some(Kind::Bytes),
                 name if name.contains("_ms") => Some(Kind::DurationMs),
                 name if name.contains("_us") => Some(Kind::DurationUs),
+                name if name.ends_with("_s") => Some(Kind::DurationS),
                 _ => None,
             };
-            let kind =
-                matches!(key.kind, Kind::Bytes | Kind::DurationMs | Kind::DurationUs).then_some(key.kind);
+            let has_unit =
+                matches!(key.kind, Kind::Bytes | Kind::DurationS | Kind::DurationMs | Kind::DurationUs);
+            let kind = has_unit.then_some(key.kind);
             assert_eq!(kind, kind_of_name, "{}", key.dotted);
         }
     }

@@ -82,5 +82,7 @@ limit_keys! {
     sse_heartbeat_ms: DurationMs = "Time between comment lines on an idle SSE stream.";
     patch_retries: Count = "Times that the server itself retries a PATCH that lost a race.";
     mesh_messages_max: Count = "Messages that wait between two cores.";
+    activity_keys_max: Count = "Users with host and address that one event of `$sys/activity` names.";
+    access_log_bytes_max: Bytes = "Lines of the access log that wait to be written before more are dropped.";
     drain_timeout_ms: DurationMs = "Time that a drain may take before connections are cut.";
 }

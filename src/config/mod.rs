@@ -7,18 +7,22 @@
 mod auth_keys;
 pub mod keys;
 mod limit_keys;
+mod observe;
 mod origin;
 mod print;
 mod problem;
 mod source;
 pub mod value;
+mod web;
 
 pub use auth_keys::AuthSettings;
+pub use observe::{LogSettings, MetricsSettings};
 pub use origin::Origin;
 pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
 pub use problem::{BadSyntax, ConfigError, Contradiction, Problem, UnknownKey, UnreadableFile, WrongValue};
 pub use source::FlagValue;
 pub use value::Cores;
+pub use web::{CorsSettings, Origins};
 
 use source::Assignment;
 use std::collections::BTreeMap;
@@ -36,6 +40,12 @@ pub struct Config {
     pub http: HttpSettings,
     /// `[auth]`.
     pub auth: AuthSettings,
+    /// `[cors]`.
+    pub cors: CorsSettings,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `[metrics]`.
+    pub metrics: MetricsSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -83,6 +93,9 @@ impl Default for Config {
             },
             http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
             auth: AuthSettings::default(),
+            cors: CorsSettings::default(),
+            log: LogSettings::default(),
+            metrics: MetricsSettings::default(),
             limits: Limits::default(),
             origins: BTreeMap::new(),
         }
@@ -153,12 +166,23 @@ impl Config {
     /// the fields that it names came from.
     fn check(&self, problems: &mut Vec<Problem>) {
         if let Err(error) = self.limits.check() {
-            let settings = keys::keys()
-                .filter(|key| key.section() == "limits" && names(&error.reason, key.name()))
-                .map(|key| format!("{} = {}, {}", key.name(), self.show(key), self.origin(key.dotted)))
-                .collect();
-            problems.push(Problem::Contradiction(Contradiction { reason: error.reason, settings }));
+            problems.push(self.contradiction("limits", error.reason));
         }
+        if let Err(reason) = self.cors.check() {
+            problems.push(self.contradiction("cors", reason));
+        }
+        if let Err(reason) = self.metrics.check() {
+            problems.push(self.contradiction("metrics", reason));
+        }
+    }
+
+    /// A relation of a section that does not hold, with the settings that its words name.
+    fn contradiction(&self, section: &str, reason: String) -> Problem {
+        let settings = keys::keys()
+            .filter(|key| key.section() == section && names(&reason, key.name()))
+            .map(|key| format!("{} = {}, {}", key.name(), self.show(key), self.origin(key.dotted)))
+            .collect();
+        Problem::Contradiction(Contradiction { reason, settings })
     }
 
     /// Where the value of a key came from.

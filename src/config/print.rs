@@ -114,7 +114,7 @@ fn kind_word(kind: Kind) -> String {
         Kind::Count => "number".to_owned(),
         Kind::Partitions => "1 to 65535".to_owned(),
         Kind::Bytes => "size".to_owned(),
-        Kind::DurationMs | Kind::DurationUs => "duration".to_owned(),
+        Kind::DurationS | Kind::DurationMs | Kind::DurationUs => "duration".to_owned(),
         Kind::Flag => "true or false".to_owned(),
         Kind::Path => "path".to_owned(),
         Kind::Text => "text".to_owned(),

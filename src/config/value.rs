@@ -16,6 +16,8 @@ pub enum Kind {
     Partitions,
     /// A size: whole bytes, or a text such as `8MiB`.
     Bytes,
+    /// A length of time: whole seconds, or a text such as `1m`.
+    DurationS,
     /// A length of time: whole milliseconds, or a text such as `30s`.
     DurationMs,
     /// A length of time: whole microseconds, or a text such as `50us`.
@@ -28,6 +30,7 @@ pub enum Kind {
     Text,
     /// `HS256`, `HS384` or `HS512`.
     Hmac,
+    /// Any text, also none.
     /// An IP address and a port.
     Address,
     /// `all`, a number of cores, or a list of core numbers.
@@ -136,13 +139,16 @@ impl Kind {
         let number = match (self, given) {
             (_, Given::Integer(number)) => u64::try_from(*number).ok(),
             (Kind::Bytes, Given::Text(text) | Given::Words(text)) => with_unit(text, &SIZE_UNITS, 1),
+            (Kind::DurationS, Given::Text(text) | Given::Words(text)) => {
+                with_unit(text, &TIME_UNITS, 1_000_000)
+            }
             (Kind::DurationMs, Given::Text(text) | Given::Words(text)) => with_unit(text, &TIME_UNITS, 1_000),
             (Kind::DurationUs, Given::Text(text) | Given::Words(text)) => with_unit(text, &TIME_UNITS, 1),
             (_, Given::Words(text)) => text.trim().replace('_', "").parse().ok(),
             _ => None,
         };
         match self {
-            Kind::Count | Kind::Bytes | Kind::DurationMs | Kind::DurationUs => number,
+            Kind::Count | Kind::Bytes | Kind::DurationS | Kind::DurationMs | Kind::DurationUs => number,
             Kind::Partitions => number.filter(|&count| (1..=u64::from(u16::MAX)).contains(&count)),
             Kind::Flag | Kind::Path | Kind::Text | Kind::Hmac | Kind::Address | Kind::Cores => None,
         }
@@ -154,6 +160,7 @@ impl Kind {
             Kind::Count => "a whole number".to_owned(),
             Kind::Partitions => "a whole number from 1 to 65535".to_owned(),
             Kind::Bytes => "a size such as \"8MiB\", or whole bytes".to_owned(),
+            Kind::DurationS => "a duration such as \"1m\", or whole seconds".to_owned(),
             Kind::DurationMs => "a duration such as \"30s\", or whole milliseconds".to_owned(),
             Kind::DurationUs => "a duration such as \"50us\", or whole microseconds".to_owned(),
             Kind::Flag => "true or false".to_owned(),
@@ -169,6 +176,7 @@ impl Kind {
     pub fn show(self, value: &Value) -> String {
         match (self, value) {
             (Kind::Bytes, Value::Number(number)) => show_size(*number),
+            (Kind::DurationS, Value::Number(number)) => show_time(*number, 1_000_000),
             (Kind::DurationMs, Value::Number(number)) => show_time(*number, 1_000),
             (Kind::DurationUs, Value::Number(number)) => show_time(*number, 1),
             (_, Value::Number(number)) => number.to_string(),
@@ -321,6 +329,7 @@ mod tests {
         assert_eq!(words(Kind::DurationMs, "30s"), Some(Value::Number(30_000)));
         assert_eq!(words(Kind::DurationMs, "1d"), Some(Value::Number(86_400_000)));
         assert_eq!(words(Kind::DurationMs, "250"), Some(Value::Number(250)));
+        assert_eq!(words(Kind::DurationS, "2m"), Some(Value::Number(120)));
         assert_eq!(words(Kind::DurationUs, "250"), Some(Value::Number(250)));
         assert_eq!(words(Kind::DurationUs, "2ms"), Some(Value::Number(2_000)));
         assert_eq!(words(Kind::DurationMs, "10us"), None, "finer than the key's unit");
@@ -360,7 +369,7 @@ mod tests {
         #[test]
         fn a_shown_number_reads_back_the_same(number in any::<u64>(), shift in 0_u32..64) {
             let number = (number >> shift) & (i64::MAX as u64);
-            for kind in [Kind::Count, Kind::Bytes, Kind::DurationMs, Kind::DurationUs] {
+            for kind in [Kind::Count, Kind::Bytes, Kind::DurationS, Kind::DurationMs, Kind::DurationUs] {
                 let shown = kind.show(&Value::Number(number));
                 let text = shown.trim_matches('"').to_owned();
                 prop_assert_eq!(kind.read(&Given::Words(text)), Some(Value::Number(number)), "{}", shown);

@@ -5,7 +5,7 @@
 use super::Face;
 use super::secret::SecretFiles;
 use crate::broker::identity::{Common, IdentityConfig};
-use crate::faces::http::{self, HttpFace};
+use crate::faces::http::{self, HttpFace, Options};
 use crate::faces::listen;
 use crate::shard::CoreLink;
 use crate::sys::net::Stream;
@@ -13,6 +13,7 @@ use crate::sys::offload::Offload;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Threads for what would hold a core up in the HTTP face, and how many such tasks wait.
 const OFFLOAD_THREADS: usize = 2;
@@ -38,6 +39,7 @@ pub struct Web {
     config: WebConfig,
     offload: Offload,
     hashing: Offload,
+    options: Arc<Options>,
     face: Option<HttpFace>,
 }
 
@@ -53,7 +55,13 @@ impl Web {
         let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX)?;
         let waiting_max = 2 * config.identity.limits.logins_waiting_max.max(1);
         let hashing = Offload::start(HASH_THREADS, waiting_max)?;
-        Ok(Web { core_count, config, offload, hashing, face: None })
+        Ok(Web { core_count, config, offload, hashing, options: Arc::default(), face: None })
+    }
+
+    /// The same with what the configuration says.
+    #[must_use]
+    pub fn with(self, options: Options) -> Web {
+        Web { options: Arc::new(options), ..self }
     }
 }
 
@@ -64,7 +72,8 @@ impl Face for Web {
         let WebConfig { identity, secret_file, iorio_secret_file } = self.config.clone();
         let secrets = SecretFiles::new(data_dir, secret_file, iorio_secret_file).load()?;
         let common = Common::new(identity, self.hashing.clone(), &secrets)?;
-        self.face = Some(HttpFace::new(self.core_count, self.offload.clone(), listen::serve, &common));
+        let face = HttpFace::new(self.core_count, self.offload.clone(), listen::serve, &common);
+        self.face = Some(face.with(self.options.clone()));
         Ok(())
     }
 

@@ -74,6 +74,7 @@ impl Driver {
     /// A driver for an engine that may serve. `files` notifies the link's mailbox.
     pub(crate) fn new(shard: ShardId, link: Rc<CoreLink>, files: Rc<Files>, engine: Engine) -> Driver {
         let changed = link.mailbox.changed.clone();
+        files.measure_commits(link.journal_times().clone());
         let (engine, effects, background) = (RefCell::new(engine), Cell::default(), Notify::new());
         let shard = Shard(Rc::new(Parts { shard, link, files, engine, effects, background }));
         spawn(Queue::Background, work_in_background(shard.clone()));

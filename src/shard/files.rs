@@ -4,13 +4,16 @@
 //! task of its own, in the task queue of its urgency; its result waits here and `changed` is notified. The
 //! machine that asked decides in which order things may be under way.
 
+use crate::observe::Histogram;
+use crate::sys::clock;
 use crate::sys::disk::Disk;
 use crate::sys::executor::{Queue, spawn};
 use crate::sys::notify::Notify;
 use engine::{DiskOp, DiskResult, OpId, Urgency};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// Operations under way and results not yet taken.
 pub(crate) struct Files {
@@ -18,12 +21,21 @@ pub(crate) struct Files {
     done: RefCell<VecDeque<(OpId, DiskResult)>>,
     in_flight: Cell<usize>,
     changed: Rc<Notify>,
+    /// Where the times of commits are counted.
+    commit_times: OnceCell<Arc<Histogram>>,
 }
 
 impl Files {
     /// No operation yet. `changed` is notified with each result.
     pub(crate) fn new(disk: Rc<Disk>, changed: Rc<Notify>) -> Rc<Files> {
-        Rc::new(Files { disk, done: RefCell::default(), in_flight: Cell::new(0), changed })
+        let (done, in_flight, commit_times) = (RefCell::default(), Cell::new(0), OnceCell::new());
+        Rc::new(Files { disk, done, in_flight, changed, commit_times })
+    }
+
+    /// From now on the time of each operation that a commit waits for is counted.
+    pub(crate) fn measure_commits(&self, times: Arc<Histogram>) {
+        // The first one stays: a shard has one driver.
+        let _ = self.commit_times.set(times);
     }
 
     /// Starts an operation.
@@ -36,7 +48,11 @@ impl Files {
         };
         let files = self.clone();
         spawn(queue, async move {
+            let begin_ns = clock::monotonic_ns();
             let result = files.disk.execute(work).await;
+            if let Some(times) = files.commit_times.get().filter(|_| urgency == Urgency::Commit) {
+                times.observe_ns(clock::monotonic_ns() - begin_ns);
+            }
             files.done.borrow_mut().push_back((op, result));
             files.in_flight.set(files.in_flight.get() - 1);
             files.changed.notify();

@@ -8,6 +8,7 @@
 
 use super::requests::{Requests, Wake};
 use super::table::ShardTable;
+use crate::observe::Histogram;
 use crate::sys::clock;
 use crate::sys::mesh::Mesh;
 use crate::sys::notify::{Latch, Notify};
@@ -17,6 +18,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use types::{CoreId, Limits, ShardId, StreamKey, Timestamp};
 
@@ -58,6 +60,8 @@ pub struct CoreLink {
     /// Tasks in [`CoreLink::room`].
     waiting_for_room: RefCell<Vec<Waker>>,
     draining: Latch,
+    /// How long the journal writes of this core's shard take.
+    journal_times: Arc<Histogram>,
 }
 
 impl CoreLink {
@@ -74,6 +78,7 @@ impl CoreLink {
             on_delivery: RefCell::new(None),
             waiting_for_room: RefCell::default(),
             draining: Latch::new(),
+            journal_times: Arc::default(),
         })
     }
 
@@ -243,6 +248,11 @@ impl CoreLink {
     /// What the shard's disk work notifies.
     pub(crate) fn shard_changed(&self) -> Rc<Notify> {
         self.mailbox.changed.clone()
+    }
+
+    /// How long the journal writes of this core's shard take.
+    pub fn journal_times(&self) -> &Arc<Histogram> {
+        &self.journal_times
     }
 
     /// The channels to other cores.

@@ -100,6 +100,13 @@ pub async fn yield_if_needed() {
     }
 }
 
+/// When this core last looked at the clock, as `clock::monotonic_ns` counts: at the start of its turn, after
+/// every sixteenth task, and wherever a task has asked whether it has had its share. For measures that are
+/// taken often; it may be some tasks old, never more than a slice.
+pub fn tick_ns() -> u64 {
+    reactor::tick_ns()
+}
+
 /// Lets every other task of the same queue that is ready run once.
 pub async fn yield_now() {
     futures_lite::future::yield_now().await;

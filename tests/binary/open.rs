@@ -19,8 +19,11 @@ pub(crate) fn open_to_everybody(addr: SocketAddr) -> Result<()> {
     let login = post(addr, "/sessions", "", r#"{"username":"admin","password":"secret"}"#)?;
     let token = login.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
     let token = token.ok_or_else(|| Error::other(format!("no token in {login:?}")))?;
-    for permission in ["get", "put", "delete", "list", "grant"] {
-        let grant = format!(r#"{{"role":"*","bucket":"*","key":"*","permission":"iorio.{permission}"}}"#);
+    let everywhere = ["get", "put", "delete", "list", "grant"].map(|permission| ("*", permission));
+    // Every bucket does not mean the server's own.
+    for (bucket, permission) in everywhere.into_iter().chain([("$sys", "get"), ("$sys", "list")]) {
+        let grant =
+            format!(r#"{{"role":"*","bucket":"{bucket}","key":"*","permission":"iorio.{permission}"}}"#);
         let granted = post(addr, "/admin/grants", &format!("X-Session: {token}\r\n"), &grant)?;
         if !granted.starts_with("HTTP/1.1 200 ") {
             return Err(Error::other(granted));

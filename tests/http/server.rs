@@ -24,9 +24,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with settings `MILLRACE_SECTION__KEY=value`, where everybody may do everything.
     pub(crate) fn start(settings: &[(&str, &str)]) -> Server {
-        let server = Server::start_closed(settings);
+        // What has to hold from the first start on. The other settings come with the second one: by then
+        // everybody is let in, and nothing was done yet that is counted, logged or limited.
+        let lasting = |setting: &&(&str, &str)| setting.0.starts_with("MILLRACE_SERVER__");
+        let lasting: Vec<_> = settings.iter().filter(lasting).copied().collect();
+        let server = Server::start_closed(&lasting);
         open_to_everybody(server.addr).expect("the administrator may grant");
-        server
+        if settings.is_empty() { server } else { server.restart(settings) }
     }
 
     /// Starts one where only the administrator may do anything.

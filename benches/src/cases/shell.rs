@@ -11,6 +11,7 @@ use futures_lite::future::block_on;
 use http1::{ReplyTo, Version};
 use millrace::broker::fanout::{Entry, Outbox, arrays_of};
 use millrace::faces::http::appended::encode_appended;
+use millrace::observe::Histogram;
 use millrace::sys::lane::{Receiver, Sender, lane};
 use std::hint::black_box;
 use std::thread;
@@ -27,6 +28,7 @@ const BATCH: u64 = 64;
 
 pub(super) const CASES: &[Case] = &[
     Case { name: "append/reply", event: "usual reply to an append", rounds: 64, prepare: replies },
+    Case { name: "observe/time", event: "time of a request into its histogram", rounds: 64, prepare: times },
     Case {
         name: "fanout/encode/websocket",
         event: "event of 128 B as a WebSocket message, a delivery each",
@@ -84,6 +86,19 @@ fn replies() -> Box<dyn Work> {
                 encode_appended(stream, &appended, out, to, b"Thu, 01 Jan 1970 00:00:00 GMT");
             }
             assert!(black_box(&out).len() > 200 * 64);
+            BATCH
+        },
+    )
+}
+
+fn times() -> Box<dyn Work> {
+    repeat(
+        Histogram::default(),
+        |_| {},
+        |histogram| {
+            // A disk's times: two milliseconds, some of them a little more.
+            (0..BATCH).for_each(|number| histogram.observe_ns(black_box(2_000_000 + number * 20_000)));
+            assert!(histogram.read().count() >= BATCH);
             BATCH
         },
     )

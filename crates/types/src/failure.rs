@@ -62,6 +62,8 @@ pub enum Failure {
         /// Why not.
         detail: Cow<'static, str>,
     },
+    /// A WebSocket of a page that may not call from a browser.
+    OriginNotAllowed,
     /// `Accept` names nothing that this route can send.
     NotAcceptable,
     /// The request's content type is not one that this route takes.
@@ -162,6 +164,7 @@ impl Failure {
             Failure::NoRoute | Failure::UnknownUser => 404,
             Failure::MethodNotAllowed { .. } => 405,
             Failure::NoPermission | Failure::SessionRefused { .. } | Failure::Unauthorized => 401,
+            Failure::OriginNotAllowed => 403,
             Failure::NotAcceptable => 406,
             Failure::RequestTimeout => 408,
             Failure::Conflict { .. } | Failure::NotPossible { .. } => 409,
@@ -212,6 +215,7 @@ impl Failure {
             Failure::NoUserAndPassword => "no-user-and-pass",
             Failure::UnknownUser => "unknown-user",
             Failure::NotPossible { .. } => "not-possible",
+            Failure::OriginNotAllowed => "origin-not-allowed",
             Failure::NotAcceptable => "not-acceptable",
             Failure::UnsupportedMediaType => "unsupported-media-type",
             Failure::NoEvents => "not-found",
@@ -253,6 +257,7 @@ impl Failure {
             Failure::UnknownUser => "Unknown User",
             Failure::UnknownRole => "error_processing_operation",
             Failure::NotPossible { .. } => "Not Possible",
+            Failure::OriginNotAllowed => "Origin Not Allowed",
             Failure::NotAcceptable => "Not Acceptable",
             Failure::UnsupportedMediaType => "Unsupported Media Type",
             Failure::NoEvents => "Not Found",
@@ -343,6 +348,7 @@ mod tests {
             Failure::UnknownUser,
             Failure::UnknownRole,
             Failure::NotPossible { detail: detail() },
+            Failure::OriginNotAllowed,
             Failure::NotAcceptable,
             Failure::UnsupportedMediaType,
             Failure::NoEvents,

@@ -125,6 +125,10 @@ pub struct Limits {
     pub patch_retries: usize,
     /// Messages that wait between two cores.
     pub mesh_messages_max: usize,
+    /// Users with host and address that one event of activity names.
+    pub activity_keys_max: usize,
+    /// Bytes of the access log that wait to be written, of all cores together.
+    pub access_log_bytes_max: usize,
     /// Time that a drain may take before connections are cut, in milliseconds.
     pub drain_timeout_ms: u64,
 }
@@ -189,6 +193,8 @@ impl Default for Limits {
             sse_heartbeat_ms: 15_000,
             patch_retries: 8,
             mesh_messages_max: 4_096,
+            activity_keys_max: 1_000,
+            access_log_bytes_max: 8 * MIB,
             drain_timeout_ms: 10_000,
         }
     }

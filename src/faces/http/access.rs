@@ -29,6 +29,15 @@ impl Asker<'_> {
     /// # Errors
     /// [`Failure::SessionRefused`].
     pub(super) fn session(&self) -> Result<Rc<Session>, Failure> {
+        let session = self.find_session()?;
+        if self.core.counts_activity() {
+            let host = self.head.header_str("host").unwrap_or_default();
+            self.core.activity_here().count(session.user(), host, self.peer);
+        }
+        Ok(session)
+    }
+
+    fn find_session(&self) -> Result<Rc<Session>, Failure> {
         let broker = self.core.broker();
         if let Some(token) = header_token(self.head) {
             return broker.session(Some(Credential::Token(token)));
@@ -69,6 +78,19 @@ impl Asker<'_> {
     pub(super) fn may_any(&self, permission: Permission) -> Result<(), Failure> {
         let session = self.session()?;
         self.core.broker().may_any(&session, permission)
+    }
+}
+
+/// Whose token a request brings, without taking a ticket; for the access log.
+pub(super) fn known_session(core: &Core, head: &RequestHead) -> Option<Rc<Session>> {
+    let session = |token: &[u8]| core.broker().session(Some(Credential::Token(token))).ok();
+    match header_token(head) {
+        Some(token) => session(token),
+        None if head.query().is_some_and(may_hold_credential) => {
+            let parameters = Parameters::of(head).ok()?;
+            session(parameters.get("jwt").filter(|token| !token.is_empty())?.as_bytes())
+        }
+        None => None,
     }
 }
 

@@ -9,12 +9,17 @@
 use super::access::Asker;
 use super::alarm::Alarm;
 use super::core::{Account, Core};
+use super::cors::Stamp;
+use super::endpoint::Endpoint;
 use super::flight::{Answer, Flight};
 use super::handoff::{Ending, Handoff, Wanted};
+use super::linger::linger;
 use super::outgoing::{Outgoing, WriteFailed};
 use super::plan::{Class, Plan};
+use super::queued::{Queued, trail_of};
 use super::reply::failure_of_bytes;
-use crate::sys::executor::{Either, race, timeout, yield_if_needed};
+use crate::observe::Trail;
+use crate::sys::executor::{Either, race, yield_if_needed};
 use crate::sys::net::{READ_BYTES_MAX, Stream};
 use bytes::BytesMut;
 use http1::{Decoder, HttpError, ReplyTo, Request, RequestHead};
@@ -29,10 +34,6 @@ use types::{Failure, Unavailable};
 const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// Reads that run together; each may hold a page of events.
 const READS_AT_ONCE_MAX: usize = 16;
-/// How long, and how much, a client may go on sending after it was told that the connection ends, so that it
-/// can still read why (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(core: Rc<Core>, stream: Stream) {
@@ -57,7 +58,7 @@ async fn serve_requests(core: Rc<Core>, stream: Stream, input: BytesMut) -> Opti
     let mut connection = Connection::new(core, stream, alarm, input);
     match connection.run().await {
         End::Closed => None,
-        End::Handoff(wanted) => Some(connection.into_handoff(*wanted)),
+        End::Handoff(wanted, trail) => Some(connection.into_handoff(*wanted, trail)),
     }
 }
 
@@ -90,19 +91,13 @@ enum Phase {
     Busy,
 }
 
-/// A request that was started.
-struct Queued {
-    flight: Flight,
-    class: Class,
-    to: ReplyTo,
-    as_problem: bool,
-    body_bytes: usize,
-}
+/// How a failure is told: as problem details, and with which lines for its page.
+type Form = (bool, Stamp);
 
 /// How [`Connection::run`] ends.
 enum End {
     Closed,
-    Handoff(Box<Wanted>),
+    Handoff(Box<Wanted>, Option<Box<Trail>>),
 }
 
 /// Why [`Connection::wait`] returned.
@@ -179,7 +174,9 @@ impl Connection {
                 return self.take_handoff();
             }
             if self.is_over() {
-                self.linger().await;
+                if !self.is_eof {
+                    linger(&mut self.stream).await;
+                }
                 return End::Closed;
             }
             yield_if_needed().await;
@@ -212,7 +209,7 @@ impl Connection {
     /// Starts every request that is there and may run beside those under way.
     fn start_requests(&mut self) {
         while let Some((plan, request)) = self.next_request() {
-            let class = plan.class(&request.body);
+            let (class, endpoint) = (plan.class(&request.body), Endpoint::of(&plan));
             if !self.may_start(class) {
                 self.held = Some((plan, request));
                 return;
@@ -220,9 +217,11 @@ impl Connection {
             let Request { head, body } = request;
             let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(&head));
             self.is_closing |= !to.keep_alive;
-            let body_bytes = body.len();
+            let size = (body.len(), self.core.cors().judge(&head));
+            let trail = trail_of(&self.core, self.stream.peer_addr(), Some(&head), body.len());
             let flight = plan.start(&self.core, head, body);
-            self.push(Queued { flight, class, to, as_problem, body_bytes });
+            let queued = Queued::new((flight, class, endpoint), (to, as_problem), size, &self.core);
+            self.push(queued.with(trail));
         }
     }
 
@@ -274,11 +273,20 @@ impl Connection {
     }
 
     /// Puts an answer behind all others, after which the connection ends.
-    fn push_last(&mut self, failure: Failure, to: ReplyTo, as_problem: bool) {
-        let flight = Flight::Done(Answer::Failed(failure));
-        let to = ReplyTo { keep_alive: false, ..to };
+    fn push_last(&mut self, failure: Failure, to: ReplyTo, (form, trail): (Form, Option<Box<Trail>>)) {
         self.is_closing = true;
-        self.push(Queued { flight, class: Class::Alone, to, as_problem, body_bytes: 0 });
+        self.push(Queued::last(failure, to, form, &self.core).with(trail));
+    }
+
+    /// The same for what cannot be read as a request.
+    fn push_unread(&mut self, failure: Failure) {
+        let trail = trail_of(&self.core, self.stream.peer_addr(), None, 0);
+        self.push_last(failure, ReplyTo::UNREADABLE, ((false, self.core.cors().unread()), trail));
+    }
+
+    fn form_of_failure(&self, head: &RequestHead) -> (Form, Option<Box<Trail>>) {
+        let trail = trail_of(&self.core, self.stream.peer_addr(), Some(head), 0);
+        ((super::negotiate::wants_problem(head), self.core.cors().judge(head)), trail)
     }
 
     /// A client that waits for leave to send its body gets it, or the failure that its head deserves.
@@ -289,8 +297,8 @@ impl Connection {
         let Some(head) = self.decoder.pending_head() else { return };
         match self.plan(head).failure() {
             Some(failure) => {
-                let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(head));
-                self.push_last(failure.clone(), to, as_problem);
+                let (failure, to, form) = (failure.clone(), head.reply_to(), self.form_of_failure(head));
+                self.push_last(failure, to, form);
             }
             None => self.continue_due = true,
         }
@@ -302,11 +310,11 @@ impl Connection {
         let limit = self.core.limits().body_bytes_max;
         let failure = failure_of_bytes(error, limit);
         let Some(head) = self.decoder.pending_head() else {
-            return self.push_last(failure, ReplyTo::UNREADABLE, false);
+            return self.push_unread(failure);
         };
         let of_head = self.plan(head).failure().cloned();
-        let (to, as_problem) = (head.reply_to(), super::negotiate::wants_problem(head));
-        self.push_last(of_head.unwrap_or(failure), to, as_problem);
+        let (to, form) = (head.reply_to(), self.form_of_failure(head));
+        self.push_last(of_head.unwrap_or(failure), to, form);
     }
 
     /// Gives up a request that the core has no memory for.
@@ -316,14 +324,14 @@ impl Connection {
         if !has_memory && self.queue.is_empty() && !self.is_closing {
             self.input = BytesMut::new();
             let failure = Failure::Unavailable(Unavailable::Overloaded);
-            self.push_last(failure, ReplyTo::UNREADABLE, false);
+            self.push_unread(failure);
             self.account.set(0);
         }
     }
 
     /// Answers a request that took too long to arrive.
     fn refuse_late(&mut self) {
-        self.push_last(Failure::RequestTimeout, ReplyTo::UNREADABLE, false);
+        self.push_unread(Failure::RequestTimeout);
     }
 
     // --- answers ---
@@ -351,7 +359,8 @@ impl Connection {
         }
         let to = ReplyTo { keep_alive, ..queued.to };
         let mut outgoing = Outgoing { core: &self.core, stream: &mut self.stream, output: &mut self.output };
-        outgoing.write(answer, to, queued.as_problem).await?;
+        let (status, bytes) = outgoing.write(answer, to, (queued.as_problem, queued.stamp)).await?;
+        queued.finish(status, bytes);
         if self.continue_due && self.queue.is_empty() {
             self.put_continue();
         }
@@ -459,39 +468,21 @@ impl Connection {
         (is_done && (self.is_closing || self.is_eof)) || (self.is_eof && self.only_waits())
     }
 
-    /// Tells the client that nothing more comes, and hears it out for a while: a connection that is closed
-    /// with unread bytes is reset, and the last reply may be lost with it.
-    async fn linger(&mut self) {
-        if self.is_eof || self.stream.shutdown_write().is_err() {
-            return;
-        }
-        let mut left = LINGER_BYTES_MAX;
-        let stream = &mut self.stream;
-        let hear_out = async move {
-            let mut rest = BytesMut::new();
-            while let Ok(count @ 1..) = stream.read(&mut rest, READ_BYTES_MAX).await {
-                rest.clear();
-                left = left.saturating_sub(count);
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        timeout(LINGER, hear_out).await;
-    }
-
     fn take_handoff(&mut self) -> End {
         match self.queue.pop_front() {
-            Some(Queued { flight: Flight::Handoff(wanted), .. }) => End::Handoff(wanted),
+            Some(Queued { flight: Flight::Handoff(wanted), trail, .. }) => End::Handoff(wanted, trail),
             _ => unreachable!("it was just seen at the front"),
         }
     }
 
-    fn into_handoff(self, wanted: Wanted) -> Box<Handoff> {
+    fn into_handoff(self, wanted: Wanted, mut trail: Option<Box<Trail>>) -> Box<Handoff> {
         let Wanted { purpose, head, session } = wanted;
+        if let (Some(trail), Some(session)) = (&mut trail, &session) {
+            trail.set_user(session.user());
+        }
         let Connection { core, stream, alarm, input, output, .. } = self;
         core.give_buffer(output);
         alarm.off();
-        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose, session })
+        Box::new(Handoff { core, stream, head, leftover: input, alarm, purpose, session, trail })
     }
 }

@@ -4,18 +4,23 @@
 //! Nothing in it is touched by two cores but the counters, which have one writer each.
 
 use super::alarm::{Alarm, Alarms};
+use super::cors::Cors;
 use super::counters::{Counters, SharedCounters};
 use super::handoff::LongTask;
+use super::options::Options;
+use super::report;
 use super::stream_keys::StreamKeys;
 use crate::broker::identity::Common;
 use crate::broker::{self, Broker};
+use crate::observe::access_log::AccessLog;
+use crate::observe::activity::{Activity, ActivityOfCore};
 use crate::shard::CoreLink;
 use crate::sys::offload::Offload;
 use bytes::BytesMut;
 use http1::{Config, HTTP_DATE_BYTES};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use types::Limits;
 
 /// Buffers that a core keeps for its next connections that have something to say.
@@ -32,6 +37,8 @@ pub struct HttpFace {
     counters: SharedCounters,
     offload: Offload,
     listen: LongTask,
+    options: Arc<Options>,
+    activity: Arc<OnceLock<Activity>>,
 }
 
 /// One core's share of the HTTP face.
@@ -41,6 +48,8 @@ pub struct Core {
     counters: SharedCounters,
     offload: Offload,
     listen: LongTask,
+    options: Arc<Options>,
+    activity: Activity,
     buffers: RefCell<Vec<BytesMut>>,
     stream_keys: StreamKeys,
     /// Bytes of all connections' requests.
@@ -58,7 +67,15 @@ impl HttpFace {
             counters: SharedCounters::new(usize::from(core_count)),
             offload,
             listen,
+            options: Arc::default(),
+            activity: Arc::default(),
         }
+    }
+
+    /// The same with what the configuration says.
+    #[must_use]
+    pub fn with(self, options: Arc<Options>) -> HttpFace {
+        HttpFace { options, ..self }
     }
 
     /// The share of `link`'s core. Called once per core, on it, before its shard serves.
@@ -70,16 +87,26 @@ impl HttpFace {
         let port = self.ports.lock().unwrap_or_else(PoisonError::into_inner)[core].take();
         let port = port.expect("each core opens its face once");
         let alarms = Alarms::start(link.clone());
-        Rc::new(Core {
+        // The link lives as long as the core; the figures are read by all.
+        let _ = self.counters.of(link.core()).journal_times.set(link.journal_times().clone());
+        let activity = || Activity::new(self.counters.core_count(), link.limits().activity_keys_max);
+        let activity = self.activity.get_or_init(activity).clone();
+        let core = Rc::new(Core {
             broker: Broker::open(link, port),
             alarms,
             counters: self.counters.clone(),
             offload: self.offload.clone(),
             listen: self.listen,
+            options: self.options.clone(),
+            activity,
             buffers: RefCell::default(),
             stream_keys: StreamKeys::default(),
             request_bytes: Cell::new(0),
-        })
+        });
+        if let Some(reports) = self.options.reports {
+            report::start(&core, reports);
+        }
+        core
     }
 }
 
@@ -103,6 +130,11 @@ impl Core {
             target_bytes_max: limits.target_bytes_max,
             body_bytes_max: limits.body_bytes_max as u64,
         }
+    }
+
+    /// Whether anybody reads who asks how often.
+    pub(super) fn counts_activity(&self) -> bool {
+        self.options.reports.is_some()
     }
 
     /// Whether the server is stopping.
@@ -133,6 +165,26 @@ impl Core {
     /// Streams by their paths.
     pub(super) fn stream_keys(&self) -> &StreamKeys {
         &self.stream_keys
+    }
+
+    /// What pages of other origins may do.
+    pub fn cors(&self) -> &Cors {
+        &self.options.cors
+    }
+
+    /// Where lines of requests go, if anywhere.
+    pub(super) fn access_log(&self) -> &Option<AccessLog> {
+        &self.options.access_log
+    }
+
+    /// Who has used the server, of all cores.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Where checks of sessions are counted: `count(user, host, ip)`, wherever a token is checked.
+    pub fn activity_here(&self) -> ActivityOfCore<'_> {
+        self.activity.of(self.broker.link().core())
     }
 
     pub(super) fn listen(&self) -> LongTask {

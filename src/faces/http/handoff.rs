@@ -8,6 +8,7 @@
 use super::alarm::Alarm;
 use super::core::Core;
 use crate::broker::identity::Session;
+use crate::observe::Trail;
 use crate::sys::net::Stream;
 use bytes::BytesMut;
 use http1::RequestHead;
@@ -47,6 +48,8 @@ pub struct Handoff {
     pub purpose: Purpose,
     /// Who asks; a listener has one.
     pub session: Option<Rc<Session>>,
+    /// The request's way to the access log, where there is one.
+    pub trail: Option<Box<Trail>>,
 }
 
 /// How a handed-over connection comes back.

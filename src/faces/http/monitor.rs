@@ -1,22 +1,19 @@
 //! What operators and probes ask: `/ping`, `/livez`, `/readyz`, `/stats`, `/metrics`.
 //!
-//! Probes are answered on the spot from this core's memory. Figures are asked of every shard; one that does
-//! not answer is left out rather than waited for. Metrics are Prometheus text, written by hand: a counter a
-//! line.
+//! Probes are answered on the spot from this core's memory. What is told as a figure stands in `figures`;
+//! here it becomes JSON or the text of Prometheus. No figure carries a name that a client chose.
 
 use super::core::Core;
-use super::counters::{Counter, Counters};
+use super::endpoint::Endpoint;
+use super::figures::{self, Area, Figure, Snapshot};
 use super::flight::{Answer, Flight};
 use super::reply::Reply;
+use crate::observe::prometheus::{self, Exposition, Kind, seconds};
+use crate::sys::usage::Usage;
 use bytes::Bytes;
-use engine::ShardStats;
-use serde_json::{Map, Value, json};
-use std::fmt::Write;
+use serde_json::{Value, json};
 use std::rc::Rc;
 use types::{Failure, PartitionId, ShardId, Unavailable};
-
-/// Prometheus text format.
-const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `{"pong":"<partition>"}`: a partition that this core owns.
 pub(super) fn ping(core: &Core) -> Reply {
@@ -42,81 +39,33 @@ pub(super) fn ready(core: &Core) -> Answer {
     Answer::Reply(live())
 }
 
-/// A counter or gauge of a shard.
-struct ShardFigure {
-    name: &'static str,
-    is_counter: bool,
-    value: fn(&ShardStats) -> u64,
-}
-
-const SHARD_FIGURES: [ShardFigure; 13] = [
-    ShardFigure { name: "streams", is_counter: false, value: |s| s.streams },
-    ShardFigure { name: "events_appended", is_counter: true, value: |s| s.events_appended },
-    ShardFigure { name: "bytes_appended", is_counter: true, value: |s| s.bytes_appended },
-    ShardFigure { name: "groups_written", is_counter: true, value: |s| s.groups_written },
-    ShardFigure { name: "events_read", is_counter: true, value: |s| s.events_read },
-    ShardFigure { name: "memory_bytes", is_counter: false, value: |s| s.memory_bytes },
-    ShardFigure { name: "journal_bytes", is_counter: false, value: |s| s.journal_bytes },
-    ShardFigure { name: "segments", is_counter: false, value: |s| s.segments },
-    ShardFigure { name: "segment_bytes", is_counter: false, value: |s| s.segment_bytes },
-    ShardFigure { name: "checkpoints", is_counter: true, value: |s| s.checkpoints },
-    ShardFigure { name: "merges", is_counter: true, value: |s| s.merges },
-    ShardFigure { name: "damaged_ranges", is_counter: true, value: |s| s.damaged_ranges },
-    ShardFigure { name: "storage_full", is_counter: false, value: |s| s.storage_full.into() },
-];
-
-/// A counter or gauge of the HTTP face, summed over cores.
-struct HttpFigure {
-    name: &'static str,
-    is_counter: bool,
-    pick: fn(&Counters) -> &Counter,
-}
-
-const HTTP_FIGURES: [HttpFigure; 11] = [
-    HttpFigure { name: "connections_open", is_counter: false, pick: |c| &c.connections_open },
-    HttpFigure { name: "connections", is_counter: true, pick: |c| &c.connections },
-    HttpFigure { name: "requests", is_counter: true, pick: |c| &c.requests },
-    HttpFigure { name: "replies_1xx", is_counter: true, pick: |c| &c.replies[0] },
-    HttpFigure { name: "replies_2xx", is_counter: true, pick: |c| &c.replies[1] },
-    HttpFigure { name: "replies_3xx", is_counter: true, pick: |c| &c.replies[2] },
-    HttpFigure { name: "replies_4xx", is_counter: true, pick: |c| &c.replies[3] },
-    HttpFigure { name: "replies_5xx", is_counter: true, pick: |c| &c.replies[4] },
-    HttpFigure { name: "bytes_in", is_counter: true, pick: |c| &c.bytes_in },
-    HttpFigure { name: "bytes_out", is_counter: true, pick: |c| &c.bytes_out },
-    HttpFigure { name: "listeners_open", is_counter: false, pick: |c| &c.listeners_open },
-];
-
 /// `GET /stats`.
 pub(super) fn stats(core: &Rc<Core>) -> Flight {
     let core = core.clone();
     Flight::task(async move {
-        let shards = core.broker().stats().await;
-        let one = |stats: &ShardStats| -> Map<String, Value> {
-            SHARD_FIGURES
-                .iter()
-                .map(|figure| (figure.name.to_owned(), (figure.value)(stats).into()))
-                .collect()
-        };
-        let http: Map<String, Value> = HTTP_FIGURES
-            .iter()
-            .map(|figure| (figure.name.to_owned(), core.all_counters().sum(figure.pick).into()))
-            .collect();
-        let storage: Map<String, Value> = SHARD_FIGURES
-            .iter()
-            .map(|figure| {
-                (figure.name.to_owned(), shards.iter().map(|(_, s)| (figure.value)(s)).sum::<u64>().into())
-            })
-            .collect();
-        let shards: Vec<Value> = shards
+        let snapshot = Snapshot::take(&core).await;
+        let counters = core.all_counters();
+        let mut http = Area::of(figures::HTTP, |figure| (figure.value)(counters)).flat();
+        let times = figures::request_times(|endpoint| counters.times(endpoint));
+        http.insert("times".to_owned(), Value::Object(times));
+        let shards: Vec<Value> = snapshot
+            .shards
             .iter()
             .map(|(shard, stats)| {
-                let mut object = one(stats);
+                let mut object = Area::of(figures::SHARD, |figure| (figure.value)(stats)).flat();
                 object.insert("shard".to_owned(), shard.0.into());
                 Value::Object(object)
             })
             .collect();
-        let version = env!("CARGO_PKG_VERSION");
-        let body = json!({ "version": version, "http": http, "storage": storage, "shards": shards });
+        let body = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "node": Area::of_node(&snapshot, counters.core_count()).flat(),
+            "http": http,
+            "listen": Area::of(figures::LISTEN, |figure| (figure.value)(counters)).flat(),
+            "storage": Area::of(figures::SHARD, |figure| snapshot.sum(figure)).flat(),
+            "access_log": Area::of(figures::LOG, |figure| (figure.value)(core.access_log())).flat(),
+            "shards": shards,
+        });
         Answer::Reply(Reply::json(200, body.to_string()))
     })
 }
@@ -125,30 +74,98 @@ pub(super) fn stats(core: &Rc<Core>) -> Flight {
 pub(super) fn metrics(core: &Rc<Core>) -> Flight {
     let core = core.clone();
     Flight::task(async move {
-        let shards = core.broker().stats().await;
-        let mut text = String::with_capacity(4096);
-        for figure in &HTTP_FIGURES {
-            let (name, value) = (figure.name, core.all_counters().sum(figure.pick));
-            describe(&mut text, "http", name, figure.is_counter);
-            line(&mut text, "http", name, figure.is_counter, "", value);
-        }
-        for figure in &SHARD_FIGURES {
-            describe(&mut text, "storage", figure.name, figure.is_counter);
-            for (shard, stats) in &shards {
-                let label = format!("{{shard=\"{shard}\"}}");
-                line(&mut text, "storage", figure.name, figure.is_counter, &label, (figure.value)(stats));
-            }
-        }
-        Answer::Reply(Reply::with_type(200, Bytes::from_static(METRICS_TYPE.as_bytes()), text))
+        let snapshot = Snapshot::take(&core).await;
+        let text = exposition(&core, &snapshot);
+        let content_type = Bytes::from_static(prometheus::CONTENT_TYPE.as_bytes());
+        Answer::Reply(Reply::with_type(200, content_type, text))
     })
 }
 
-fn describe(text: &mut String, area: &str, name: &str, is_counter: bool) {
-    let (suffix, kind) = if is_counter { ("_total", "counter") } else { ("", "gauge") };
-    writeln!(text, "# TYPE millrace_{area}_{name}{suffix} {kind}").expect("a string takes everything");
+fn exposition(core: &Core, snapshot: &Snapshot) -> String {
+    let counters = core.all_counters();
+    let mut text = Exposition::default();
+    text.family("millrace_build_info", Kind::Gauge, "1, with the version as a label.");
+    text.sample("millrace_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family("millrace_cores", Kind::Gauge, "Cores that run, each with a shard.");
+    text.sample("millrace_cores", &[], counters.core_count());
+    for (index, figure) in figures::HTTP.iter().enumerate() {
+        put_figure(&mut text, figures::HTTP, index, |text, labels| {
+            text.sample(figure.family, labels, (figure.value)(counters));
+        });
+    }
+    put_times(&mut text, core);
+    for (index, figure) in figures::LISTEN.iter().enumerate() {
+        put_figure(&mut text, figures::LISTEN, index, |text, labels| {
+            text.sample(figure.family, labels, (figure.value)(counters));
+        });
+    }
+    for (index, figure) in figures::LOG.iter().enumerate() {
+        put_figure(&mut text, figures::LOG, index, |text, labels| {
+            text.sample(figure.family, labels, (figure.value)(core.access_log()));
+        });
+    }
+    for (index, figure) in figures::SHARD.iter().enumerate() {
+        put_figure(&mut text, figures::SHARD, index, |text, _| {
+            for (shard, stats) in &snapshot.shards {
+                text.sample(figure.family, &[("shard", &shard.to_string())], (figure.value)(stats));
+            }
+        });
+    }
+    put_journal_times(&mut text, core);
+    put_usage(&mut text, &snapshot.usage);
+    text.into_text()
 }
 
-fn line(text: &mut String, area: &str, name: &str, is_counter: bool, label: &str, value: u64) {
-    let suffix = if is_counter { "_total" } else { "" };
-    writeln!(text, "millrace_{area}_{name}{suffix}{label} {value}").expect("a string takes everything");
+/// Writes one figure of a table, behind the description of its family where it is the first of it.
+fn put_figure<T>(
+    text: &mut Exposition,
+    table: &[Figure<T>],
+    index: usize,
+    put: impl FnOnce(&mut Exposition, &[prometheus::Label<'_>]),
+) {
+    let Figure { family, kind, help, label, .. } = &table[index];
+    if index == 0 || table[index - 1].family != *family {
+        text.family(family, *kind, help);
+    }
+    put(text, label.as_slice());
+}
+
+fn put_times(text: &mut Exposition, core: &Core) {
+    let name = "millrace_http_request_duration_seconds";
+    text.family(name, Kind::Histogram, "From the decoded request to its encoded reply, by kind of work.");
+    for endpoint in Endpoint::ALL {
+        text.histogram(name, &[("endpoint", endpoint.label())], &core.all_counters().times(endpoint));
+    }
+}
+
+fn put_journal_times(text: &mut Exposition, core: &Core) {
+    let name = "millrace_storage_journal_write_duration_seconds";
+    text.family(name, Kind::Histogram, "A write or flush of the journal; every commit waits for one.");
+    for (shard, reading) in core.all_counters().journal_times() {
+        text.histogram(name, &[("shard", &shard.to_string())], &reading);
+    }
+}
+
+/// The process, by the names that every exporter uses.
+fn put_usage(text: &mut Exposition, usage: &Usage) {
+    let figures = [
+        ("resident_memory_bytes", Kind::Gauge, "Memory in use.", whole(usage.resident_bytes)),
+        ("virtual_memory_bytes", Kind::Gauge, "Addresses that are mapped.", whole(usage.virtual_bytes)),
+        ("cpu_seconds_total", Kind::Counter, "Processor time of all threads.", usage.cpu_ns.map(seconds)),
+        ("open_fds", Kind::Gauge, "Descriptors that are open.", whole(usage.open_fds)),
+        ("max_fds", Kind::Gauge, "Descriptors that may be open.", whole(usage.max_fds)),
+        ("start_time_seconds", Kind::Gauge, "Start of the process, since 1970.", usage.start_time_s),
+    ];
+    for (name, kind, help, value) in figures {
+        if let Some(value) = value {
+            let name = format!("process_{name}");
+            text.family(&name, kind, help);
+            text.sample(&name, &[], value);
+        }
+    }
+}
+
+/// A whole number as all of these are written; exact up to 8 PiB.
+fn whole(value: Option<u64>) -> Option<f64> {
+    value.map(|value| value as f64)
 }

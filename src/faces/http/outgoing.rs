@@ -5,6 +5,7 @@
 
 use super::appended::encode_appended;
 use super::core::Core;
+use super::cors::Stamp;
 use super::flight::Answer;
 use super::pages::PagedReply;
 use super::reply::encode_failure;
@@ -30,7 +31,7 @@ pub(super) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    /// Encodes an answer, and sends if there is much to send.
+    /// Encodes an answer, and sends if there is much to send. Gives its status and how many bytes it has.
     ///
     /// # Errors
     /// [`WriteFailed`] also when a body had to be cut short.
@@ -38,9 +39,9 @@ impl Outgoing<'_> {
         &mut self,
         answer: Answer,
         to: ReplyTo,
-        as_problem: bool,
-    ) -> Result<(), WriteFailed> {
-        let date = self.core.date();
+        (as_problem, stamp): (bool, Stamp),
+    ) -> Result<(u16, usize), WriteFailed> {
+        let (date, start) = (self.core.date(), self.output.len());
         let status = match answer {
             Answer::Appended(stream, appended) => {
                 encode_appended(&stream, &appended, self.output, to, &date);
@@ -55,21 +56,36 @@ impl Outgoing<'_> {
                 failure.status()
             }
             Answer::Pages(paged) => {
-                self.core.counters().count_reply(paged.base.status);
-                return self.write_pages(*paged, to).await;
+                let status = paged.base.status;
+                self.core.counters().count_reply(status);
+                return Ok((status, self.write_pages(*paged, to, stamp).await?));
             }
         };
+        self.core.cors().stamp(stamp, self.output, start);
         self.core.counters().count_reply(status);
-        if self.output.len() >= SEND_BYTES { self.flush().await } else { Ok(()) }
+        let encoded = self.output.len() - start;
+        if self.output.len() >= SEND_BYTES {
+            self.flush().await?;
+        }
+        Ok((status, encoded))
     }
 
-    async fn write_pages(&mut self, paged: PagedReply, to: ReplyTo) -> Result<(), WriteFailed> {
+    async fn write_pages(
+        &mut self,
+        paged: PagedReply,
+        to: ReplyTo,
+        stamp: Stamp,
+    ) -> Result<usize, WriteFailed> {
         let PagedReply { base, first: mut page, mut pages } = paged;
+        let start = self.output.len();
         let form = base.begin(self.output, to, &self.core.date()).ok_or(WriteFailed)?;
+        self.core.cors().stamp(stamp, self.output, start);
+        let mut encoded = self.output.len() - start;
         if form == BodyForm::None {
-            return Ok(());
+            return Ok(encoded);
         }
         loop {
+            let before = self.output.len();
             if pages.is_over() {
                 pages.write_end(&mut page);
             }
@@ -77,6 +93,7 @@ impl Outgoing<'_> {
                 BodyForm::Chunks => http1::write_chunk(self.output, &page),
                 _ => self.output.extend_from_slice(&page),
             }
+            encoded += self.output.len() - before;
             if pages.is_over() {
                 break;
             }
@@ -85,9 +102,12 @@ impl Outgoing<'_> {
             pages.write_next(&mut page).await.map_err(|_| WriteFailed)?;
         }
         if form == BodyForm::Chunks {
+            let before = self.output.len();
             http1::write_last_chunk(self.output);
+            encoded += self.output.len() - before;
         }
-        self.flush().await
+        self.flush().await?;
+        Ok(encoded)
     }
 
     /// Sends what was encoded.

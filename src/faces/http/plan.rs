@@ -66,7 +66,13 @@ impl Plan {
         let route = Route::find(head)?;
         route.check_method(head)?;
         if head.method() == Method::Options {
-            return Ok(Plan::Answer(Answer::Reply(Reply::empty(204).header("Allow", route.allow()))));
+            let reply = Reply::empty(204).header("Allow", route.allow());
+            // Before any permission: a browser asks without a token.
+            let reply = match core.cors().allows_preflight(head) {
+                true => reply.header("Access-Control-Allow-Methods", route.allow()),
+                false => reply,
+            };
+            return Ok(Plan::Answer(Answer::Reply(reply)));
         }
         match route {
             Route::Stream => Plan::of_stream(asker),

@@ -24,6 +24,9 @@ use types::{Failure, StreamKey};
 /// Payload bytes of one page: what a reader costs in memory, a few times over.
 pub(super) const PAGE_BYTES: usize = 1024 * 1024;
 
+/// A browser must take the type as it is said.
+const NO_SNIFF: (&str, &str) = ("X-Content-Type-Options", "nosniff");
+
 /// What a GET asks for.
 pub(super) struct ReadPlan {
     stream: StreamKey,
@@ -97,6 +100,11 @@ impl ReadPlan {
         })
     }
 
+    /// Whether it may wait for an event to come.
+    pub(super) fn waits(&self) -> bool {
+        self.parameters.wait.is_some()
+    }
+
     fn request(&self) -> Option<ReadRequest> {
         let limit = usize::try_from(self.parameters.limit?).unwrap_or(usize::MAX);
         let (stream, from) = (self.stream.clone(), self.parameters.from);
@@ -117,7 +125,8 @@ impl ReadPlan {
             return Answer::Reply(Reply { status: 304, ..base });
         }
         if let Some(name) = &self.download {
-            base = base.header("Content-Disposition", headers::disposition(name));
+            base =
+                base.header("Content-Disposition", headers::disposition(name)).header(NO_SNIFF.0, NO_SNIFF.1);
         }
         match self.shape {
             Shape::Payload => Answer::Reply(payload(base, &first)),
@@ -151,9 +160,16 @@ fn payload(base: Reply, reply: &ReadReply) -> Reply {
         None if record.is_json() => Bytes::from_static(JSON.as_bytes()),
         None => Bytes::from_static(OCTETS.as_bytes()),
     };
-    let base = base.header("Millrace-Id", record.seq().to_string());
+    let base = sandboxed(base).header("Millrace-Id", record.seq().to_string());
     let base = base.header("Millrace-Time", record.time().to_string());
     Reply { content_type: Some(content_type), body: record.payload_bytes(), ..base }
+}
+
+/// What a client stored is no page of ours: it runs no script here, whatever type it came with.
+fn sandboxed(base: Reply) -> Reply {
+    let knows_its_type = base.headers.contains(&(NO_SNIFF.0, NO_SNIFF.1.to_owned()));
+    let base = if knows_its_type { base } else { base.header(NO_SNIFF.0, NO_SNIFF.1) };
+    base.header("Content-Security-Policy", "sandbox")
 }
 
 /// The failure of a read that found nothing but damage.

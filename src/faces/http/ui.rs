@@ -40,9 +40,12 @@ pub(super) fn page() -> Reply {
     Reply::with_type(200, content_type, Bytes::from_static(PAGE.as_bytes()))
         .header(
             "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+            "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; \
+             frame-ancestors 'none'",
         )
         .header("X-Content-Type-Options", "nosniff")
+        .header("X-Frame-Options", "DENY")
+        .header("Referrer-Policy", "no-referrer")
         .header("Cache-Control", "no-cache")
 }
 

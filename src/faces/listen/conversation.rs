@@ -75,6 +75,7 @@ pub(super) async fn serve(socket: Box<Socket>, listener: Listener, guard: Box<Gu
     if let Some((code, reason)) = end {
         // What was accepted goes out before the last word.
         let entries = listener.outbox().take(usize::MAX, usize::MAX).0;
+        socket.wire.count_deliveries(entries.len());
         entries.into_iter().for_each(|entry| socket.wire.queue(wire_bytes(entry)));
         drop(listener);
         socket.close(code, reason).await;
@@ -228,6 +229,7 @@ impl Conversation {
             return;
         }
         let (entries, cost) = outbox.take(SEND_BYTES, SEND_ENTRIES);
+        self.socket.wire.count_deliveries(entries.len());
         self.cost += cost;
         entries.into_iter().for_each(|entry| self.socket.wire.queue(wire_bytes(entry)));
     }

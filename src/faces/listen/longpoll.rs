@@ -8,6 +8,7 @@ use super::request::ListenRequest;
 use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits, Wire};
 use super::{Unopened, failure_of, give_back, refuse, subscribe_all, wait_until_open};
 use crate::broker::fanout::{Entry, Form, Outbox};
+use crate::faces::http::counters::ListenerForm;
 use crate::faces::http::handoff::Ending;
 use crate::faces::http::{Alarm, Core};
 use crate::sys::clock;
@@ -37,16 +38,24 @@ pub(super) async fn serve(
     (request, mut guard): (ListenRequest, Box<Guard>),
     mut to: ReplyTo,
 ) -> Ending {
+    wire.open_listener(ListenerForm::LongPoll);
     let outcome = poll(&core, &mut wire, &alarm, &request, &mut guard).await;
     let mut out = BytesMut::new();
     to.keep_alive &= !core.is_draining();
-    match outcome {
+    let status = match outcome {
         Outcome::Ended => return Ending::Close,
         Outcome::Failed(failure) => return refuse(&core, wire, &alarm, &failure, to).await,
-        Outcome::Array(array) => write_array(&mut out, &core, to, &array),
-        Outcome::Nothing => write_nothing(&mut out, &core, to),
-    }
-    wire.queue(out.freeze());
+        Outcome::Array(array) => {
+            write_array(&mut out, &core, to, &array);
+            wire.count_deliveries(1);
+            200
+        }
+        Outcome::Nothing => {
+            write_nothing(&mut out, &core, to);
+            204
+        }
+    };
+    wire.queue_reply(status, out);
     give_back(&core, wire, &alarm, to).await
 }
 

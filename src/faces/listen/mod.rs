@@ -15,6 +15,7 @@ mod sse;
 mod wire;
 
 use crate::broker::fanout::{Begin, Fault, Form, Listener};
+use crate::faces::http::counters::ListenerForm;
 use crate::faces::http::handoff::{Ending, Handoff, Purpose};
 use crate::faces::http::{Alarm, Core, encode_failure};
 use bytes::BytesMut;
@@ -39,8 +40,9 @@ type Serving = Pin<Box<dyn Future<Output = Ending>>>;
 
 /// Serves a connection that the HTTP face handed over, to its end.
 pub fn serve(handoff: Handoff) -> Serving {
-    let Handoff { core, stream, head, leftover, alarm, purpose, session } = handoff;
-    let (wire, to) = (Wire::new(stream, leftover), head.reply_to());
+    let Handoff { core, stream, head, leftover, alarm, purpose, session, trail } = handoff;
+    let wire = Wire::new(core.clone(), stream, leftover, (core.cors().judge(&head), trail));
+    let to = head.reply_to();
     if purpose == Purpose::Echo {
         return match check_upgrade(&core, &head) {
             Ok(accept) => Box::pin(open_echo(core, wire, alarm, accept)),
@@ -75,6 +77,7 @@ async fn open_websocket(
     (listener, guard): (Listener, Box<Guard>),
     (accept, to): ([u8; 28], ReplyTo),
 ) -> Ending {
+    wire.open_listener(ListenerForm::WebSocket);
     match wait_until_open(&core, &mut wire, &alarm, &listener).await {
         Ok(()) => {}
         Err(Unopened::Failed(failure)) => return refuse(&core, wire, &alarm, &failure, to).await,
@@ -84,7 +87,8 @@ async fn open_websocket(
     Ending::Close
 }
 
-async fn open_echo(core: Rc<Core>, wire: Box<Wire>, alarm: Alarm, accept: [u8; 28]) -> Ending {
+async fn open_echo(core: Rc<Core>, mut wire: Box<Wire>, alarm: Alarm, accept: [u8; 28]) -> Ending {
+    wire.name_form("echo");
     echo::serve(Socket::accept(core, wire, alarm, &accept)).await;
     Ending::Close
 }
@@ -92,13 +96,16 @@ async fn open_echo(core: Rc<Core>, wire: Box<Wire>, alarm: Alarm, accept: [u8; 2
 /// Why a request does not become a WebSocket.
 enum NoUpgrade {
     Refused(UpgradeRefused),
-    Draining,
+    Failed(Failure),
 }
 
 /// The accept value of an upgrade that may be.
 fn check_upgrade(core: &Core, head: &RequestHead) -> Result<[u8; 28], NoUpgrade> {
     if core.is_draining() {
-        return Err(NoUpgrade::Draining);
+        return Err(NoUpgrade::Failed(Failure::Unavailable(Unavailable::Draining)));
+    }
+    if !core.cors().allows_upgrade(head) {
+        return Err(NoUpgrade::Failed(Failure::OriginNotAllowed));
     }
     socket::check(head).map(|upgrade| upgrade.accept).map_err(NoUpgrade::Refused)
 }
@@ -110,9 +117,9 @@ async fn refuse_upgrade(
     why: NoUpgrade,
     to: ReplyTo,
 ) -> Ending {
-    let NoUpgrade::Refused(refused) = why else {
-        let failure = Failure::Unavailable(Unavailable::Draining);
-        return refuse(core, wire, alarm, &failure, to).await;
+    let refused = match why {
+        NoUpgrade::Refused(refused) => refused,
+        NoUpgrade::Failed(failure) => return refuse(core, wire, alarm, &failure, to).await,
     };
     let mut out = BytesMut::new();
     let to = ReplyTo { keep_alive: false, ..to };
@@ -125,7 +132,7 @@ async fn refuse_upgrade(
     }
     let body = format!("{{\"type\":\"bad-request\",\"reason\":\"Bad Request\",\"detail\":\"{refused}\"}}");
     writer.finish_with_body(body.as_bytes()).expect("every header is our own");
-    wire.queue(out.freeze());
+    wire.queue_reply(refused.status(), out);
     give_back(core, wire, alarm, to).await
 }
 
@@ -134,7 +141,7 @@ async fn refuse(core: &Core, mut wire: Box<Wire>, alarm: &Alarm, failure: &Failu
     let mut out = BytesMut::new();
     let to = ReplyTo { keep_alive: to.keep_alive && !core.is_draining(), ..to };
     encode_failure(failure, false, &mut out, to, &core.date());
-    wire.queue(out.freeze());
+    wire.queue_reply(failure.status(), out);
     give_back(core, wire, alarm, to).await
 }
 

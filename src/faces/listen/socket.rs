@@ -47,7 +47,7 @@ impl Socket {
     ) -> Box<Socket> {
         let mut out = BytesMut::new();
         encode_switching_protocols(accept, None, &mut out);
-        wire.queue(out.freeze());
+        wire.queue_reply(101, out);
         let message_bytes_max = core.limits().websocket_message_bytes_max;
         let fragments_max = FRAGMENTS_MIN + message_bytes_max / 64;
         let mut connection = Connection::new(Role::Server, Config { message_bytes_max, fragments_max });

@@ -11,6 +11,7 @@ use super::{Unopened, refuse, subscribe_all, wait_until_open};
 use crate::broker::fanout::{
     ArrayEntry, Entry, Fault, Form, Kind, Listener, Outbox, Place, SSE_END, encode, one_line, sse_head,
 };
+use crate::faces::http::counters::ListenerForm;
 use crate::faces::http::handoff::Ending;
 use crate::faces::http::{Alarm, Core};
 use bytes::{Bytes, BytesMut};
@@ -51,6 +52,7 @@ pub(super) async fn serve(
         true => Form::SseOfOne { tag: request.tag },
         false => Form::Sse,
     };
+    wire.open_listener(ListenerForm::Sse);
     let listener = core.broker().listener(form, request.gaps);
     subscribe_all(&listener, &request);
     match wait_until_open(&core, &mut wire, &alarm, &listener).await {
@@ -84,7 +86,7 @@ impl EventStream {
     ) -> Box<EventStream> {
         let mut head = BytesMut::new();
         let framing = write_head(&mut head, &core, to);
-        wire.queue(head.freeze());
+        wire.queue_reply(200, head);
         let places = listener.places();
         let mut stream =
             Box::new(EventStream { core, wire, alarm, listener, guard, framing, tag, places, cost: 0 });
@@ -146,6 +148,7 @@ impl EventStream {
             return;
         }
         let (entries, cost) = outbox.take(SEND_BYTES, SEND_ENTRIES);
+        self.wire.count_deliveries(entries.len());
         self.cost += cost;
         let mut events: Vec<Bytes> = Vec::new();
         for entry in entries {

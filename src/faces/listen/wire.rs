@@ -3,7 +3,9 @@
 //! One task per connection owns it. Sending never blocks receiving: a client that does not read may still be
 //! heard. What is queued here was taken from a bounded outbox; nothing is queued before the last was sent.
 
-use crate::faces::http::Alarm;
+use crate::faces::http::counters::ListenerForm;
+use crate::faces::http::{Alarm, Core, Stamp};
+use crate::observe::Trail;
 use crate::shard::CoreLink;
 use crate::sys::clock;
 use crate::sys::executor::yield_if_needed;
@@ -13,6 +15,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -52,6 +55,12 @@ pub(super) struct Waits<'a> {
 
 pub(super) struct Wire {
     stream: Stream,
+    core: Rc<Core>,
+    presence: Option<Presence>,
+    /// What the reply's head gets for its page.
+    stamp: Stamp,
+    /// The request's way to the access log; its line is written when the wire goes.
+    trail: Option<Box<Trail>>,
     /// Received and not yet handled.
     pub(super) input: BytesMut,
     output: VecDeque<Bytes>,
@@ -60,10 +69,46 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream, input: BytesMut) -> Box<Wire> {
+    pub(super) fn new(
+        core: Rc<Core>,
+        stream: Stream,
+        input: BytesMut,
+        (stamp, trail): (Stamp, Option<Box<Trail>>),
+    ) -> Box<Wire> {
         let input = if input.is_empty() { BytesMut::new() } else { input };
+        let (output, progress_ns) = (VecDeque::new(), clock::monotonic_ns());
         // Boxed, so that a future that hands it on does not hold it twice.
-        Box::new(Wire { stream, input, output: VecDeque::new(), progress_ns: clock::monotonic_ns() })
+        Box::new(Wire { stream, core, presence: None, stamp, trail, input, output, progress_ns })
+    }
+
+    /// The connection is a listener's from now on.
+    pub(super) fn open_listener(&mut self, form: ListenerForm) {
+        self.core.counters().open_listener(form);
+        self.name_form(form.label());
+        let before = self.presence.replace(Presence { core: self.core.clone(), form });
+        assert!(before.is_none(), "a connection is one listener at a time");
+    }
+
+    /// The access log is told what the connection has become.
+    pub(super) fn name_form(&mut self, form: &'static str) {
+        if let Some(trail) = &mut self.trail {
+            trail.set_form(form);
+        }
+    }
+
+    /// Queues the reply to the request, or its head.
+    pub(super) fn queue_reply(&mut self, status: u16, mut reply: BytesMut) {
+        self.core.counters().count_reply(status);
+        self.core.cors().stamp(self.stamp, &mut reply, 0);
+        if let Some(trail) = &mut self.trail {
+            trail.set_status(status);
+        }
+        self.queue(reply.freeze());
+    }
+
+    /// Counts what is queued as so many things for the listener.
+    pub(super) fn count_deliveries(&self, count: usize) {
+        self.core.counters().deliveries.add(count as u64);
     }
 
     /// Queues bytes to be sent.
@@ -131,7 +176,13 @@ impl Wire {
                 return Poll::Pending;
             }
             self.stream.poll_read(cx, &mut self.input, READ_BYTES_MAX).map(|read| match read {
-                Ok(count) if count > 0 => Turn::Received,
+                Ok(count) if count > 0 => {
+                    self.core.counters().listen_bytes_in.add(count as u64);
+                    if let Some(trail) = &mut self.trail {
+                        trail.add_bytes_in(count);
+                    }
+                    Turn::Received
+                }
                 Ok(_) | Err(_) => Turn::Ended,
             })
         })
@@ -154,6 +205,10 @@ impl Wire {
 
     fn advance(&mut self, mut count: usize) {
         self.progress_ns = clock::monotonic_ns();
+        self.core.counters().listen_bytes_out.add(count as u64);
+        if let Some(trail) = &mut self.trail {
+            trail.add_bytes_out(count);
+        }
         while count > 0 {
             let first = self.output.front_mut().expect("no more is sent than was queued");
             if first.len() > count {
@@ -200,5 +255,17 @@ impl Wire {
     /// The connection and what was received but not handled.
     pub(super) fn into_parts(self) -> (Stream, BytesMut) {
         (self.stream, self.input)
+    }
+}
+
+/// A listener that is counted as open while this lives.
+struct Presence {
+    core: Rc<Core>,
+    form: ListenerForm,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.core.counters().close_listener(self.form);
     }
 }

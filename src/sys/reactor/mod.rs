@@ -13,6 +13,7 @@ pub(super) mod source;
 mod spin;
 mod timers;
 
+use super::clock;
 use async_task::Runnable;
 pub(super) use remote::Remote;
 use ring::Ring;
@@ -69,6 +70,8 @@ struct Local {
     tasks: RefCell<Slab<Waker>>,
     /// When the task that runs should let others run.
     slice_end: Cell<Option<Instant>>,
+    /// What the loop saw when it last looked at the clock, as `clock::monotonic_ns` counts.
+    tick_ns: Cell<u64>,
 }
 
 thread_local! {
@@ -81,6 +84,7 @@ thread_local! {
             timers: RefCell::new(Timers::new()),
             tasks: RefCell::new(Slab::new()),
             slice_end: Cell::new(None),
+            tick_ns: Cell::new(0),
         }
     };
 }
@@ -139,7 +143,7 @@ impl Core {
         loop {
             with_ring(|ring| ring.complete(&mut wakers));
             self.remote.take_woken(&mut woken);
-            let now = Instant::now();
+            let now = look_at_the_clock();
             LOCAL.with(|local| {
                 local.timers.borrow_mut().take_due(now, &mut wakers);
                 for (queue, task) in woken.drain(..) {
@@ -247,14 +251,14 @@ fn run_queue(queue: Queue, slice: Duration, count_max: usize) -> usize {
     if ready(queue) == 0 {
         return 0;
     }
-    let slice_end = Instant::now() + slice;
+    let slice_end = look_at_the_clock() + slice;
     LOCAL.with(|local| local.slice_end.set(Some(slice_end)));
     for count in 0..count_max {
         let task = LOCAL.with(|local| local.queues[queue as usize].borrow_mut().pop_front());
         let Some(task) = task else { return count };
         task.run();
         let looks = queue == Queue::Background || (count + 1).is_multiple_of(CLOCK_EVERY);
-        if looks && Instant::now() >= slice_end {
+        if looks && look_at_the_clock() >= slice_end {
             return count + 1;
         }
     }
@@ -353,7 +357,19 @@ fn schedule(home: &Arc<Remote>, queue: Queue, task: Runnable) {
 
 /// Whether the task that runs has had its share of time.
 pub(super) fn is_slice_over() -> bool {
-    LOCAL.with(|local| local.slice_end.get()).is_some_and(|end| Instant::now() >= end)
+    LOCAL.with(|local| local.slice_end.get()).is_some_and(|end| look_at_the_clock() >= end)
+}
+
+/// The time now, remembered for those who do not need it to the microsecond.
+fn look_at_the_clock() -> Instant {
+    let now = Instant::now();
+    LOCAL.with(|local| local.tick_ns.set(clock::ns_at(now)));
+    now
+}
+
+/// When the loop of this core last looked at the clock. Costs a load.
+pub(super) fn tick_ns() -> u64 {
+    LOCAL.with(|local| local.tick_ns.get())
 }
 
 /// Waits until a point in time.
