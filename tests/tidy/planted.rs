@@ -150,6 +150,7 @@ fn the_world_in_a_core_is_caught() {
         "use std::sync::Mutex;\n",
         "fn f() { rand::random() }\n",
         "use getrandom::fill;\n",
+        "use ring::rand::SystemRandom;\n",
         "async fn f() {}\n",
         "fn f() { println!(\"x\"); }\n",
     ] {

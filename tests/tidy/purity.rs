@@ -11,7 +11,7 @@ use crate::tree::Violation;
 use toml::de::DeTable;
 
 /// Paths that a core never names, each with the reason; a longer path below it is named as well.
-const FORBIDDEN: [(&[&str], &str); 19] = [
+const FORBIDDEN: [(&[&str], &str); 20] = [
     (&["std", "time", "Instant"], "time is an argument"),
     (&["std", "time", "SystemTime"], "time is an argument"),
     (&["std", "time", "UNIX_EPOCH"], "time is an argument"),
@@ -31,6 +31,7 @@ const FORBIDDEN: [(&[&str], &str); 19] = [
     (&["std", "collections", "HashMap"], "its order is random; hashbrown with a fixed hash is not"),
     (&["std", "collections", "HashSet"], "its order is random; hashbrown with a fixed hash is not"),
     (&["std", "hash", "RandomState"], "its hash is random"),
+    (&["ring", "rand"], "random bytes are an argument"),
 ];
 
 /// What of `std::net` is a mere value.
