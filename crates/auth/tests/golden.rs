@@ -33,7 +33,8 @@ fn jwks() -> Jwks {
 }
 
 fn issuer(keys: Vec<PublicKey>) -> Issuer {
-    Issuer::new("https://issuer.example", &["unused", "millrace"], keys)
+    let issuer = Issuer::new("https://issuer.example", &["unused", "millrace"], keys);
+    Issuer { user_prefix: String::new(), group_prefix: String::new(), ..issuer }
 }
 
 fn verifier(issuer: Issuer) -> Verifier {
@@ -231,6 +232,15 @@ fn claims_of_an_issuer_follow_its_configuration() {
     assert_eq!(user(check(|_| {}, "eddsa", NOW_S - 71)), Err(NotYetValid), "issued in the future");
     assert_eq!(user(check(|i| i.lifetime_max_s = Some(3610), "eddsa", NOW_S)), Ok("ada".into()));
     assert_eq!(user(check(|i| i.lifetime_max_s = Some(3609), "eddsa", NOW_S)), Err(LivesTooLong));
+}
+
+#[test]
+fn names_of_an_issuer_are_kept_apart_unless_it_is_said_otherwise() {
+    let mut issuer = Issuer::new("https://issuer.example", &["millrace"], jwks().keys);
+    issuer.groups_claim = Some("groups".into());
+    let found = verifier(issuer).verify(token("groups").as_bytes(), NOW_S).expect("a user with groups");
+    assert_eq!(found.user, "https://issuer.example:ada");
+    assert_eq!(found.groups, ["https://issuer.example:makers", "https://issuer.example:readers"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A foreign issuer: whose tokens are taken, with which keys, and what they may say.
 //!
 //! Configuration makes one per identity provider; the verifier asks it. A claim is looked at only when a key
-//! of this issuer holds the signature. Users and groups get a prefix: with `https://…` or `corp:` before it
-//! no name of a provider can ever be that of a local user or of the admins' group.
+//! of this issuer holds the signature. Users and groups get a prefix, so that no name that a provider gives
+//! is that of a local user or of the admins' group: a local name holds no colon.
 
 use super::claims::{self, Claims, Times, TokenKind};
 use super::header::Header;
@@ -31,15 +31,15 @@ pub struct Issuer {
     pub leeway_s: u64,
     /// Most seconds that a token may live, from `iat` on, or from now when it has none.
     pub lifetime_max_s: Option<u64>,
-    /// Put before the name of a user.
+    /// Put before the name of a user. Empty: whom the provider calls `admin` is the local `admin`.
     pub user_prefix: String,
-    /// Put before the name of a group.
+    /// Put before the name of a group. Empty: the provider decides who is in the local `g-admin`.
     pub group_prefix: String,
 }
 
 impl Issuer {
     /// An issuer with the usual claims: `sub` names the user, groups are not taken, clocks differ by a
-    /// minute at most, nothing is put before names.
+    /// minute at most, and `iss` with a colon is put before names.
     pub fn new(iss: &str, aud: &[&str], keys: Vec<PublicKey>) -> Issuer {
         Issuer {
             iss: iss.to_owned(),
@@ -49,8 +49,8 @@ impl Issuer {
             groups_claim: None,
             leeway_s: 60,
             lifetime_max_s: None,
-            user_prefix: String::new(),
-            group_prefix: String::new(),
+            user_prefix: format!("{iss}:"),
+            group_prefix: format!("{iss}:"),
         }
     }
 
