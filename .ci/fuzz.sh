@@ -10,7 +10,7 @@ seconds=${1:-20}
 shift || true
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-    targets=(http1 websocket record journal segment marks recovery config)
+    targets=(http1 websocket record journal segment marks recovery config token keys)
 fi
 
 cargo fuzz build -s none

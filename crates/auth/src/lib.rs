@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod fuzz;
 pub mod limiter;
 pub mod password;
 pub mod policy;
@@ -29,4 +30,6 @@ pub mod ticket;
 pub mod token;
 mod verified;
 
+#[doc(hidden)]
+pub use fuzz::{fuzz_keys, fuzz_token};
 pub use verified::VerifiedPasswords;

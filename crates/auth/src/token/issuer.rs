@@ -6,6 +6,7 @@
 
 use super::claims::{self, Claims, Times, TokenKind};
 use super::header::Header;
+use super::json::parse_object;
 use super::key::PublicKey;
 use super::{ISSUERS_MAX, TokenBounds, TokenRefused};
 use serde_json::{Map, Value};
@@ -161,6 +162,17 @@ impl Issuer {
         let held = fitting.any(|key| key.verifies(signed, signature));
         held.then_some(()).ok_or(TokenRefused::SignatureInvalid)
     }
+}
+
+/// What a payload says whose signature is taken to hold: for fuzzing what is behind it.
+pub(crate) fn claims_behind_signature(
+    issuer: &Issuer,
+    payload: &[u8],
+    now_s: u64,
+    bounds: &TokenBounds,
+) -> Result<Claims, TokenRefused> {
+    let members = parse_object(payload).ok_or(TokenRefused::Malformed)?;
+    issuer.claims(&members, None, now_s, bounds, TokenKind::Foreign(0))
 }
 
 /// What an issuer's configuration lacks.

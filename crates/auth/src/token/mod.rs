@@ -17,6 +17,9 @@ mod refused;
 mod secret;
 mod verify;
 
+pub(crate) use issuer::claims_behind_signature;
+pub(crate) use own::seal;
+
 pub use claims::{Claims, SessionId, TokenKind};
 pub use header::Algorithm;
 pub use issuer::{ISSUER_KEYS_MAX, Issuer, IssuerFault};
