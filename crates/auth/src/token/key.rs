@@ -155,3 +155,56 @@ impl fmt::Display for KeyFault {
 }
 
 impl std::error::Error for KeyFault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn modulus(bits: usize) -> Vec<u8> {
+        let mut number = vec![0xff; bits.div_ceil(8)];
+        number[0] >>= number.len() * 8 - bits;
+        number
+    }
+
+    #[test]
+    fn an_rsa_key_is_within_what_is_safe_and_what_is_affordable() {
+        let check = |modulus: &[u8], exponent: &[u8]| PublicKey::rsa(None, modulus, exponent).map(drop);
+        for bits in [2048, 2049, 3072, 4096, 8192] {
+            assert_eq!(check(&modulus(bits), &[1, 0, 1]), Ok(()), "{bits}");
+        }
+        for bits in [8, 1024, 2047, 8193, 16_384] {
+            assert_eq!(check(&modulus(bits), &[1, 0, 1]), Err(KeyFault::RsaBits { bits }));
+        }
+        let mut even = modulus(2048);
+        even[255] = 0xfe;
+        assert_eq!(check(&even, &[3]), Err(KeyFault::RsaNumbers));
+        assert_eq!(check(&[], &[3]), Err(KeyFault::RsaBits { bits: 0 }));
+        for exponent in [&[][..], &[0], &[1], &[2], &[1, 0, 0], &[2, 0, 0, 0, 1], &[1, 0, 0, 0, 0, 1]] {
+            assert_eq!(check(&modulus(2048), exponent), Err(KeyFault::RsaNumbers), "{exponent:?}");
+        }
+        assert_eq!(check(&modulus(2048), &[1, 0, 0, 0, 1]), Ok(()));
+    }
+
+    #[test]
+    fn a_zero_before_a_number_makes_no_other_key() {
+        let padded = [&[0], &modulus(2048)[..]].concat();
+        assert_eq!(PublicKey::rsa(None, &padded, &[0, 3]), PublicKey::rsa(None, &modulus(2048), &[3]));
+        let bits = 2040;
+        assert_eq!(
+            PublicKey::rsa(None, &[&[0], &modulus(bits)[..]].concat(), &[3]),
+            Err(KeyFault::RsaBits { bits })
+        );
+    }
+
+    #[test]
+    fn a_point_is_uncompressed_and_a_key_has_its_length() {
+        assert!(PublicKey::p256(None, &[4; 65]).is_ok());
+        for point in [&[2; 33][..], &[3; 65], &[4; 64], &[4; 97], &[0], &[]] {
+            assert_eq!(PublicKey::p256(None, point), Err(KeyFault::P256Point));
+        }
+        assert!(PublicKey::ed25519(None, &[0; 32]).is_ok());
+        for bytes in [0, 31, 33, 57] {
+            assert_eq!(PublicKey::ed25519(None, &vec![0; bytes]), Err(KeyFault::Ed25519Length));
+        }
+    }
+}

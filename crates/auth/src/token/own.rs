@@ -69,13 +69,14 @@ pub struct OwnConfig {
 /// What a new token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewToken<'a> {
-    /// Who it speaks for.
+    /// Who it speaks for: a name that is taken back, so neither empty nor with control characters, and of
+    /// at most [`TokenBounds::user_bytes_max`] bytes.
     pub user: &'a str,
     /// Its session: 16 random bytes.
     pub sid: SessionId,
     /// Now, in seconds since the epoch.
     pub issued_s: u64,
-    /// The first second in which it is worth nothing.
+    /// The first second in which it is worth nothing; before the year 10000, or it is malformed.
     pub expires_s: u64,
 }
 
