@@ -5,6 +5,9 @@ use auth::token::{
     TokenBounds, TokenKind, TokenRefused, Verifier, parse_public_pem,
 };
 use auth::token::{HmacAlgorithm, TokenRefused::*};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use std::path::PathBuf;
 
 const NOW_S: u64 = 1_800_000_000;
@@ -108,6 +111,29 @@ fn a_public_key_is_no_secret_even_when_hs256_is_configured() {
         assert_eq!(verifier.verify(token(name).as_bytes(), NOW_S), Err(refused), "{name}");
     }
     assert!(verifier.verify(token("rs256").as_bytes(), NOW_S).is_ok());
+}
+
+#[test]
+fn a_key_verifies_its_own_algorithm_and_no_other_that_a_token_names() {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).expect("32 bytes");
+    let own_kid = Some("seed".to_owned());
+    let key = PublicKey::ed25519(own_kid, pair.public_key().as_ref()).expect("32 bytes");
+    let verifier = verifier(issuer([jwks().keys, vec![key]].concat()));
+    let payload = token("eddsa").split('.').nth(1).expect("three parts").to_owned();
+    for (algorithm, expected) in [
+        ("EdDSA", Ok(claims(TokenKind::Foreign(0), None))),
+        ("Ed25519", Ok(claims(TokenKind::Foreign(0), None))),
+        ("ES256", Err(KeyUnknown)),
+        ("RS256", Err(KeyUnknown)),
+        ("HS512", Err(KeyUnknown)),
+        ("HS256", Err(AlgorithmNotAllowed)),
+    ] {
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{algorithm}","kid":"seed"}}"#));
+        let signed = format!("{header}.{payload}");
+        let signature = URL_SAFE_NO_PAD.encode(pair.sign(signed.as_bytes()));
+        let found = verifier.verify(format!("{signed}.{signature}").as_bytes(), NOW_S);
+        assert_eq!(found, expected, "{algorithm}");
+    }
 }
 
 #[test]
