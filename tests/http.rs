@@ -25,6 +25,8 @@ mod metrics;
 mod open;
 #[path = "http/patch.rs"]
 mod patch;
+#[path = "http/rates.rs"]
+mod rates;
 #[path = "http/read.rs"]
 mod read;
 #[path = "http/removal.rs"]

@@ -3,9 +3,10 @@
 //! `serve` calls it once. What is wrong is told with its key; no secret is repeated.
 
 use super::error::{CliError, Exit};
-use crate::broker::identity::IdentityConfig;
-use crate::config::{AuthSettings, Config};
+use crate::broker::identity::{IdentityConfig, RateLimits};
+use crate::config::{AuthSettings, Config, RateSetting, RateSettings};
 use crate::server::WebConfig;
+use auth::limiter::Rate;
 use auth::password::PasswordParams;
 use auth::policy::RoleName;
 use auth::token::{HmacAlgorithm, Issuer, Jwks, OwnConfig, PublicKey, parse_public_pem};
@@ -60,8 +61,23 @@ fn identity(config: &Config, password: Option<String>) -> Result<IdentityConfig,
         admin_password,
         is_dev: config.server.dev,
         hash_cost,
+        rates: rates(&config.rates),
         limits: config.limits.clone(),
     })
+}
+
+fn rates(settings: &RateSettings) -> RateLimits {
+    let rate = |setting: RateSetting| Rate {
+        per_second: f64::from(setting.count) / f64::from(setting.seconds),
+        burst: setting.burst,
+    };
+    let RateSettings { user_put, user_patch, user_get, user_delete, user_list, user_listen, .. } = *settings;
+    let RateSettings { address_put, address_patch, address_get, .. } = *settings;
+    let RateSettings { address_delete, address_list, address_listen, .. } = *settings;
+    // In the order of `Action`.
+    let by_user = [user_put, user_patch, user_get, user_delete, user_list, user_listen];
+    let by_address = [address_put, address_patch, address_get, address_delete, address_list, address_listen];
+    RateLimits { by_user: by_user.map(|one| one.map(rate)), by_address: by_address.map(|one| one.map(rate)) }
 }
 
 fn issuer(settings: &AuthSettings) -> Result<Option<Issuer>, CliError> {

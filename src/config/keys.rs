@@ -8,6 +8,7 @@ use super::Config;
 use super::auth_keys::AUTH_KEYS;
 use super::limit_keys::LIMIT_KEYS;
 use super::observe::OBSERVE_KEYS;
+use super::rate_keys::{RATE_KEYS, RateSetting};
 use super::value::{Kind, Value};
 use super::web::CORS_KEYS;
 
@@ -105,7 +106,7 @@ static SHELL_KEYS: &[Key] = &[
 
 /// All keys: the shell's first, the limits last.
 pub fn keys() -> impl Iterator<Item = &'static Key> {
-    SHELL_KEYS.iter().chain(AUTH_KEYS).chain(CORS_KEYS).chain(OBSERVE_KEYS).chain(LIMIT_KEYS)
+    SHELL_KEYS.iter().chain(AUTH_KEYS).chain(CORS_KEYS).chain(OBSERVE_KEYS).chain(RATE_KEYS).chain(LIMIT_KEYS)
 }
 
 /// The key with this full name.
@@ -154,6 +155,12 @@ impl Value {
         match self {
             Value::Number(number) => *number,
             other => panic!("{other:?} is not a number: kind and field of a key disagree"),
+        }
+    }
+    pub(super) fn into_rate(self) -> Option<RateSetting> {
+        match self {
+            Value::Rate(rate) => rate,
+            other => panic!("{other:?} is no rate: kind and field of a key disagree"),
         }
     }
     pub(super) fn into_flag(self) -> bool {

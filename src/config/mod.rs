@@ -11,6 +11,7 @@ mod observe;
 mod origin;
 mod print;
 mod problem;
+mod rate_keys;
 mod source;
 pub mod value;
 mod web;
@@ -20,6 +21,7 @@ pub use observe::{LogSettings, MetricsSettings};
 pub use origin::Origin;
 pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
 pub use problem::{BadSyntax, ConfigError, Contradiction, Problem, UnknownKey, UnreadableFile, WrongValue};
+pub use rate_keys::{RateSetting, RateSettings};
 pub use source::FlagValue;
 pub use value::Cores;
 pub use web::{CorsSettings, Origins};
@@ -46,6 +48,8 @@ pub struct Config {
     pub log: LogSettings,
     /// `[metrics]`.
     pub metrics: MetricsSettings,
+    /// `[rates]`.
+    pub rates: RateSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -96,6 +100,7 @@ impl Default for Config {
             cors: CorsSettings::default(),
             log: LogSettings::default(),
             metrics: MetricsSettings::default(),
+            rates: RateSettings::default(),
             limits: Limits::default(),
             origins: BTreeMap::new(),
         }

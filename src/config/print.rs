@@ -4,7 +4,7 @@
 
 use super::keys::{Key, keys};
 use super::value::{Kind, Value};
-use super::{Config, Cores, Origin};
+use super::{Config, Cores, Origin, RateSetting};
 use std::fmt::Write as _;
 
 /// The whole effective configuration as TOML, each value's origin as a comment.
@@ -68,6 +68,7 @@ fn json_value(value: Value) -> serde_json::Value {
     match value {
         Value::Number(number) => number.into(),
         Value::Flag(flag) => flag.into(),
+        Value::Rate(rate) => rate.map_or_else(|| "off".to_owned(), RateSetting::show).into(),
         Value::Text(text) => text.into(),
         Value::Address(address) => address.to_string().into(),
         Value::Cores(Cores::All) => "all".into(),
@@ -118,6 +119,7 @@ fn kind_word(kind: Kind) -> String {
         Kind::Flag => "true or false".to_owned(),
         Kind::Path => "path".to_owned(),
         Kind::Text => "text".to_owned(),
+        Kind::Rate => "`\"off\"` or a rate".to_owned(),
         Kind::Hmac => "`\"HS256\"`, `\"HS384\"` or `\"HS512\"`".to_owned(),
         Kind::Address => "address:port".to_owned(),
         Kind::Cores => "`\"all\"`, number or list".to_owned(),

@@ -4,6 +4,7 @@
 //! size or a duration means the same everywhere. Nothing here knows a key's name: the caller adds the place
 //! to the complaint. What [`Value`] shows can be read back by its kind (a property in the tests).
 
+use super::rate_keys::RateSetting;
 use std::fmt;
 use std::net::SocketAddr;
 
@@ -30,6 +31,8 @@ pub enum Kind {
     Text,
     /// `HS256`, `HS384` or `HS512`.
     Hmac,
+    /// `off`, or how often: `100/s`, `5/m burst 20`.
+    Rate,
     /// Any text, also none.
     /// An IP address and a port.
     Address,
@@ -46,6 +49,8 @@ pub enum Value {
     Flag(bool),
     /// A path.
     Text(String),
+    /// A rate, or none.
+    Rate(Option<RateSetting>),
     /// A socket address.
     Address(SocketAddr),
     /// A choice of cores.
@@ -127,6 +132,10 @@ impl Kind {
                 (!text.is_empty()).then(|| Value::Text(text.clone()))
             }
             (Kind::Text, Given::Text(text) | Given::Words(text)) => Some(Value::Text(text.clone())),
+            (Kind::Rate, Given::Text(text) | Given::Words(text)) => match text.as_str() {
+                "off" => Some(Value::Rate(None)),
+                text => RateSetting::parse(text).map(|rate| Value::Rate(Some(rate))),
+            },
             (Kind::Hmac, Given::Text(text) | Given::Words(text)) => {
                 matches!(text.as_str(), "HS256" | "HS384" | "HS512").then(|| Value::Text(text.clone()))
             }
@@ -150,7 +159,9 @@ impl Kind {
         match self {
             Kind::Count | Kind::Bytes | Kind::DurationS | Kind::DurationMs | Kind::DurationUs => number,
             Kind::Partitions => number.filter(|&count| (1..=u64::from(u16::MAX)).contains(&count)),
-            Kind::Flag | Kind::Path | Kind::Text | Kind::Hmac | Kind::Address | Kind::Cores => None,
+            Kind::Flag | Kind::Path | Kind::Text | Kind::Hmac | Kind::Rate | Kind::Address | Kind::Cores => {
+                None
+            }
         }
     }
 
@@ -166,6 +177,7 @@ impl Kind {
             Kind::Flag => "true or false".to_owned(),
             Kind::Path => "a path".to_owned(),
             Kind::Text => "a text".to_owned(),
+            Kind::Rate => "\"off\", or a rate such as \"100/s\" or \"5/m burst 20\"".to_owned(),
             Kind::Hmac => "\"HS256\", \"HS384\" or \"HS512\"".to_owned(),
             Kind::Address => "an address and port such as \"127.0.0.1:8080\"".to_owned(),
             Kind::Cores => "\"all\", a number of cores, or a list such as \"0,2-3\"".to_owned(),
@@ -182,6 +194,8 @@ impl Kind {
             (_, Value::Number(number)) => number.to_string(),
             (_, Value::Flag(flag)) => flag.to_string(),
             (_, Value::Text(text)) => quoted(text),
+            (_, Value::Rate(None)) => quoted("off"),
+            (_, Value::Rate(Some(rate))) => quoted(&rate.show()),
             (_, Value::Address(address)) => quoted(&address.to_string()),
             (_, Value::Cores(Cores::All)) => quoted("all"),
             (_, Value::Cores(Cores::Count(count))) => count.to_string(),

@@ -3,6 +3,7 @@
 //! Touched by logins, tickets, changes and reloads, each behind a lock that is held for a look-up; never by a
 //! request whose session its core knows.
 
+use super::rates::{RateLimits, Rates};
 use crate::sys::offload::Offload;
 use crate::sys::random;
 use auth::VerifiedPasswords;
@@ -40,6 +41,8 @@ pub struct IdentityConfig {
     pub is_dev: bool,
     /// What hashing a password costs.
     pub hash_cost: PasswordParams,
+    /// How often users and addresses may do what.
+    pub rates: RateLimits,
     /// The bounds of all tables and queues here.
     pub limits: Limits,
 }
@@ -57,6 +60,7 @@ impl IdentityConfig {
             admin_password: None,
             is_dev: false,
             hash_cost: PasswordParams::default(),
+            rates: RateLimits::default(),
             limits,
         }
     }
@@ -110,6 +114,7 @@ pub struct Common {
     pub(super) tickets: Mutex<Tickets<Claims>>,
     pub(super) failures: Mutex<Failures>,
     pub(super) waiting: Mutex<Waiting>,
+    pub(super) rates: Rates,
     /// Changes that wait for the keeper.
     pub(super) changes: Places,
     /// Passwords of users who are created or changed that wait for a hash.
@@ -130,6 +135,7 @@ impl Common {
             by_user: failures_of(limits.failed_logins_max, limits.rate_keys_max)?,
             by_address: failures_of(limits.failed_logins_per_address_max, limits.rate_keys_max)?,
         };
+        let rates = Rates::new(&config.rates, limits.rate_keys_max)?;
         let verified = VerifiedPasswords::new(random::bytes(), limits.passwords_cached_max);
         let tickets = Tickets::new(config.ticket_s * 1000, limits.tickets_max);
         Ok(Arc::new(Common {
@@ -138,6 +144,7 @@ impl Common {
             tickets: Mutex::new(tickets),
             failures: Mutex::new(failures),
             waiting: Mutex::default(),
+            rates,
             changes: Places::default(),
             hashes: Places::default(),
             keys: Mutex::new(Arc::new(verifier)),

@@ -8,6 +8,7 @@
 
 use super::common::{Common, lock};
 use super::ports::Wish;
+use super::rates::limited;
 use super::session::Session;
 use super::{Identity, now_s};
 use crate::sys::{clock, random};
@@ -102,9 +103,7 @@ impl Identity {
         let (now_ns, failures) = (clock::monotonic_ns(), lock(&self.common.failures));
         let by_user = failures.by_user.would_take(&(address, user.to_owned()), now_ns, 1);
         let by_address = failures.by_address.would_take(&address, now_ns, 1);
-        by_user.and(by_address).map_err(|wait| Failure::RateLimited {
-            retry_after_s: u32::try_from(wait.ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1),
-        })
+        by_user.and(by_address).map_err(limited)
     }
 
     fn begin_session(&self, user: &str) -> Login {

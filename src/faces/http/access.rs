@@ -6,7 +6,7 @@
 
 use super::core::Core;
 use super::parameters::Parameters;
-use crate::broker::identity::{Credential, Session};
+use crate::broker::identity::{Action, Credential, Session};
 use auth::policy::Permission;
 use http1::RequestHead;
 use std::net::IpAddr;
@@ -53,31 +53,47 @@ impl Asker<'_> {
         broker.session(given("ticket").map(Credential::Ticket))
     }
 
-    /// Checks that the request may do this with a stream.
+    /// Admits an action on a stream.
     ///
     /// # Errors
-    /// [`Failure::SessionRefused`], [`Failure::NoPermission`].
-    pub(super) fn may(&self, permission: Permission, stream: &StreamKey) -> Result<(), Failure> {
+    /// [`Failure::SessionRefused`], [`Failure::NoPermission`], [`Failure::RateLimited`].
+    pub(super) fn admit(&self, action: Action, needs: Permission, stream: &StreamKey) -> Result<(), Failure> {
         let session = self.session()?;
-        self.core.broker().may(&session, permission, stream)
+        self.core.broker().may(&session, needs, stream)?;
+        self.count(action, &session)
     }
 
-    /// Checks that the request may do this with a bucket.
+    /// Admits an action on a bucket.
     ///
     /// # Errors
-    /// As [`Asker::may`].
-    pub(super) fn may_bucket(&self, permission: Permission, bucket: &BucketName) -> Result<(), Failure> {
+    /// As [`Asker::admit`].
+    pub(super) fn admit_in(
+        &self,
+        action: Action,
+        needs: Permission,
+        bucket: &BucketName,
+    ) -> Result<(), Failure> {
         let session = self.session()?;
-        self.core.broker().may_bucket(&session, permission, bucket)
+        self.core.broker().may_bucket(&session, needs, bucket)?;
+        self.count(action, &session)
     }
 
-    /// Checks that the request may do this with every bucket.
+    /// Admits an action on every bucket.
     ///
     /// # Errors
-    /// As [`Asker::may`].
-    pub(super) fn may_any(&self, permission: Permission) -> Result<(), Failure> {
+    /// As [`Asker::admit`].
+    pub(super) fn admit_everywhere(&self, action: Action, needs: Permission) -> Result<(), Failure> {
         let session = self.session()?;
-        self.core.broker().may_any(&session, permission)
+        self.core.broker().may_any(&session, needs)?;
+        self.count(action, &session)
+    }
+
+    /// Counts an action of a session.
+    ///
+    /// # Errors
+    /// [`Failure::RateLimited`].
+    pub(super) fn count(&self, action: Action, session: &Session) -> Result<(), Failure> {
+        self.core.broker().identity().count(action, session, self.peer)
     }
 }
 

@@ -11,6 +11,7 @@ use super::headers;
 use super::negotiate::{self, BodyKind};
 use super::parameters::{Parameters, invalid};
 use crate::broker::AppendRequest;
+use crate::broker::identity::Action;
 use auth::policy::Permission;
 use bytes::Bytes;
 use engine::{AckLevel, Appended, Expect, OnMismatch};
@@ -47,7 +48,7 @@ impl AppendPlan {
         let idempotency_key = headers::idempotency_key(head, limits)?;
         let parent = headers::parent(head, limits)?;
         let traceparent = headers::traceparent(head);
-        asker.may(Permission::Put, &stream)?;
+        asker.admit(Action::Put, Permission::Put, &stream)?;
         negotiate::choose(head, &[negotiate::JSON])?;
         let kind = BodyKind::of(head)?;
         Ok(AppendPlan { stream, kind, if_match, idempotency_key, parent, traceparent, ack })

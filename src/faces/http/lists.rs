@@ -11,6 +11,7 @@ use super::negotiate::{self, JSON};
 use super::parameters::Parameters;
 use super::reply::Reply;
 use super::route;
+use crate::broker::identity::Action;
 use auth::policy::Permission;
 use bytes::{BufMut, BytesMut};
 use engine::{ListPage, StreamDescription};
@@ -33,7 +34,7 @@ impl ListPlan {
     pub(super) fn of_buckets(asker: &Asker<'_>) -> Result<ListPlan, Failure> {
         let Asker { core, head, .. } = *asker;
         let (page, _) = page(&Parameters::of(head)?, core.limits())?;
-        asker.may_any(Permission::List)?;
+        asker.admit_everywhere(Action::List, Permission::List)?;
         negotiate::choose(head, &[JSON])?;
         Ok(ListPlan { bucket: None, page, has_details: false })
     }
@@ -46,7 +47,7 @@ impl ListPlan {
         let Asker { core, head, .. } = *asker;
         let bucket = route::bucket_name(head)?;
         let (page, has_details) = page(&Parameters::of(head)?, core.limits())?;
-        asker.may_bucket(Permission::List, &bucket)?;
+        asker.admit_in(Action::List, Permission::List, &bucket)?;
         negotiate::choose(head, &[JSON])?;
         Ok(ListPlan { bucket: Some(bucket), page, has_details })
     }

@@ -13,6 +13,7 @@ use super::json_patching::{PatchKind, PatchRefused, patched};
 use super::negotiate::{self, JSON, JSON_PATCH, MERGE_PATCH};
 use super::reply::Reply;
 use super::route;
+use crate::broker::identity::Action;
 use crate::broker::{AppendRequest, ReadRequest};
 use auth::policy::Permission;
 use bytes::Bytes;
@@ -41,7 +42,7 @@ impl PatchPlan {
         let stream = route::stream_key(head)?;
         let patch_log = patch_log_of(&stream)?;
         let if_match = headers::if_match(head)?;
-        asker.may(Permission::Put, &stream)?;
+        asker.admit(Action::Patch, Permission::Put, &stream)?;
         negotiate::choose(head, &[JSON])?;
         let kind = match negotiate::require_type(head, JSON_PATCH) {
             Ok(()) => PatchKind::Operations,

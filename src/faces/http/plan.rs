@@ -22,7 +22,7 @@ use super::reply::Reply;
 use super::route::Route;
 use super::settings::SettingsPlan;
 use super::ui;
-use crate::broker::identity::Session;
+use crate::broker::identity::{Action, Session};
 use bytes::Bytes;
 use http1::{Method, RequestHead};
 use std::rc::Rc;
@@ -158,6 +158,7 @@ fn listen(asker: &Asker<'_>) -> Result<Plan, Failure> {
     Parameters::of(head)?;
     let session = asker.session()?;
     asker.core.broker().rights(&session)?;
+    asker.count(Action::Listen, &session)?;
     if head.method() == Method::Head {
         return Ok(Plan::Answer(Answer::Reply(Reply::json(200, Bytes::new()))));
     }

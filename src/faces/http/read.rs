@@ -12,6 +12,7 @@ use super::negotiate::{self, JSON, NDJSON, OCTETS};
 use super::pages::{Form, PagedReply, Pages};
 use super::parameters::{Parameters, ReadParameters};
 use super::reply::Reply;
+use crate::broker::identity::Action;
 use crate::broker::{Broker, ReadRequest};
 use auth::policy::Permission;
 use bytes::{Bytes, BytesMut};
@@ -55,7 +56,7 @@ impl ReadPlan {
         let parameters = Parameters::of(head)?;
         let download = parameters.get("download").map(str::to_owned);
         let bounded = ReadParameters::read(&parameters, core.limits(), true)?;
-        asker.may(Permission::Get, &stream)?;
+        asker.admit(Action::Get, Permission::Get, &stream)?;
         let offered = [JSON, NDJSON, OCTETS];
         // The bytes of one event, or nothing that this form could say.
         let offered = if bounded.limit == Some(1) { &offered[..] } else { &offered[..2] };

@@ -9,6 +9,7 @@ use super::negotiate::{self, JSON};
 use super::parameters::Parameters;
 use super::reply::Reply;
 use super::route;
+use crate::broker::identity::Action;
 use auth::policy::Permission;
 use std::rc::Rc;
 use types::{Failure, SeqNum, StreamKey};
@@ -28,7 +29,7 @@ impl RemovalPlan {
         let head = asker.head;
         let stream = route::stream_key(head)?;
         let before = Parameters::of(head)?.count("before")?.map(SeqNum);
-        asker.may(Permission::Delete, &stream)?;
+        asker.admit(Action::Delete, Permission::Delete, &stream)?;
         negotiate::choose(head, &[JSON])?;
         Ok(RemovalPlan { stream, before })
     }

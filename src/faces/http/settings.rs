@@ -11,6 +11,7 @@ use super::negotiate::{self, JSON};
 use super::parameters::Parameters;
 use super::reply::Reply;
 use super::route::{self, Route};
+use crate::broker::identity::Action;
 use crate::broker::{Broker, Scope, Settings};
 use auth::policy::Permission;
 use bytes::Bytes;
@@ -41,7 +42,14 @@ impl SettingsPlan {
         Parameters::of(head)?;
         let is_put = head.method() == Method::Put;
         // Settings can make events go: who may change them could as well delete.
-        may(asker, if is_put { Permission::Delete } else { Permission::Get }, &scope)?;
+        let (action, needs) = match is_put {
+            true => (Action::Delete, Permission::Delete),
+            false => (Action::Get, Permission::Get),
+        };
+        match &scope {
+            Scope::Stream(stream) => asker.admit(action, needs, stream)?,
+            Scope::Bucket(bucket) => asker.admit_in(action, needs, bucket)?,
+        }
         negotiate::choose(head, &[JSON])?;
         if is_put {
             negotiate::require_type(head, JSON)?;
@@ -63,13 +71,6 @@ impl SettingsPlan {
             let put = broker.put_settings(self.scope.clone(), settings).await;
             Answer::from(put.map(|()| reply(&broker, &self.scope)))
         })
-    }
-}
-
-fn may(asker: &Asker<'_>, permission: Permission, scope: &Scope) -> Result<(), Failure> {
-    match scope {
-        Scope::Stream(stream) => asker.may(permission, stream),
-        Scope::Bucket(bucket) => asker.may_bucket(permission, bucket),
     }
 }
 

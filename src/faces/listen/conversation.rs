@@ -9,6 +9,7 @@ use super::guard::{self, Guard};
 use super::socket::Socket;
 use super::wire::{SEND_BYTES, SEND_ENTRIES, Turn, Waits};
 use crate::broker::fanout::{Begin, Entry, Fault, Listener, SubscriptionId};
+use crate::broker::identity::Action;
 use crate::broker::{AppendRequest, Broker, Pending};
 use auth::policy::Permission;
 use bytes::{Bytes, BytesMut};
@@ -206,14 +207,19 @@ impl Conversation {
         if self.listener.subscription_count() >= self.socket.core.limits().subscriptions_max {
             return Err("too many subscriptions");
         }
-        self.broker.may_listen(self.guard.session(), &target).map_err(|failure| reason_of(&failure))?;
+        let (session, peer) = (self.guard.session(), self.socket.wire.peer().ip());
+        let admitted = self.broker.may_listen(session, &target);
+        let admitted = admitted.and_then(|()| self.broker.identity().count(Action::Listen, session, peer));
+        admitted.map_err(|failure| reason_of(&failure))?;
         let subscribed = self.listener.subscribe(target.clone(), begin).map_err(|_| "already subscribed")?;
         self.guard.allow(&self.broker, &target).map_err(|failure| reason_of(&failure))?;
         Ok(subscribed)
     }
 
     fn publish(&self, stream: StreamKey, data: Bytes) -> Result<Pending<Appended>, Failure> {
-        self.broker.may(self.guard.session(), Permission::Put, &stream)?;
+        let (session, peer) = (self.guard.session(), self.socket.wire.peer().ip());
+        self.broker.may(session, Permission::Put, &stream)?;
+        self.broker.identity().count(Action::Put, session, peer)?;
         let limit = self.broker.limits().body_bytes_max;
         if data.len() > limit {
             return Err(Failure::TooLarge { limit: limit as u64 });

@@ -14,6 +14,7 @@ use crate::sys::notify::Notify;
 use bytes::{Buf, Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -109,6 +110,11 @@ impl Wire {
     /// Counts what is queued as so many things for the listener.
     pub(super) fn count_deliveries(&self, count: usize) {
         self.core.counters().deliveries.add(count as u64);
+    }
+
+    /// The address at the other end.
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.stream.peer_addr()
     }
 
     /// Queues bytes to be sent.
