@@ -9,6 +9,7 @@ mod args;
 mod client;
 mod completions;
 mod config;
+mod dev_cert;
 mod doctor;
 mod error;
 #[cfg(test)]
@@ -76,6 +77,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
             ConfigVerb::Keys => config::print_keys(out),
         },
         Verb::Doctor(args) => doctor::doctor(args, out),
+        Verb::DevCert(args) => dev_cert::dev_cert(args, out),
         Verb::Completions(args) => completions::completions(args, out),
         Verb::Version(args) => version::version(args, out),
     }
@@ -101,7 +103,7 @@ fn wants_json(cli: &Cli) -> bool {
             Verb::Doctor(args) => args.json,
             Verb::Version(args) => args.json,
             Verb::Config(args) => matches!(&args.verb, ConfigVerb::Print(args) if args.json),
-            Verb::Serve(_) | Verb::Completions(_) => false,
+            Verb::Serve(_) | Verb::DevCert(_) | Verb::Completions(_) => false,
         }
 }
 

@@ -6,11 +6,13 @@
 use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
-use crate::config::{Config, Cores, Origin};
-use crate::server::{self, ServeError, ServerConfig, Web};
+use crate::config::{Config, Cores, Origin, TlsSettings};
+use crate::server::{self, ServeError, ServerConfig, TlsConfig, Web};
 use crate::sys::executor::Spin;
 use crate::sys::preflight;
 use crate::sys::signal::BlockedSignals;
+use crate::sys::tls::TlsFiles;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Runs the server until it is told to stop.
@@ -21,7 +23,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let config = config::load(&args.settings)?;
     let config = server_config(&config, &preflight::allowed_cpus())?;
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
-    let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len()));
+    let prepared = BlockedSignals::block_for_server().and_then(|_| Web::new(config.cores.len()));
     match prepared.map_err(ServeError::System).and_then(|face| server::run(config, face)) {
         Ok(()) => Ok(()),
         Err(error) => {
@@ -37,6 +39,7 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
     Ok(ServerConfig {
         data_dir: config.server.data.clone(),
         http_addr: config.http.addr,
+        tls: config.tls.addr.map(|addr| tls_config(addr, &config.tls)),
         cores: processors(config, allowed)?,
         // 0: an existing directory keeps what it has.
         partition_count: if is_count_given { config.server.partitions } else { 0 },
@@ -47,6 +50,12 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
             adaptive_max: Duration::from_micros(config.server.spin_adaptive_us),
         },
     })
+}
+
+fn tls_config(addr: SocketAddr, settings: &TlsSettings) -> TlsConfig {
+    let TlsSettings { cert, key, client_certs, client_ca, .. } = settings.clone();
+    let client_ca = Some(client_ca).filter(|path| !path.as_os_str().is_empty());
+    TlsConfig { addr, files: TlsFiles { cert, key, client_ca, client_certs } }
 }
 
 /// The processors to run on. Whether a list names real ones, the preflight checks.

@@ -24,8 +24,12 @@ pub enum Kind {
     Flag,
     /// A path in the file system.
     Path,
-    /// An IP address and a port.
+    /// A path, or nothing.
+    OptionalPath,
+    /// An IP address and a port, or `off`.
     Address,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// `all`, a number of cores, or a list of core numbers.
     Cores,
 }
@@ -39,8 +43,8 @@ pub enum Value {
     Flag(bool),
     /// A path.
     Text(String),
-    /// A socket address.
-    Address(SocketAddr),
+    /// A socket address; `None` is `off`.
+    Address(Option<SocketAddr>),
     /// A choice of cores.
     Cores(Cores),
 }
@@ -119,7 +123,16 @@ impl Kind {
             (Kind::Path, Given::Text(text) | Given::Words(text)) => {
                 (!text.is_empty()).then(|| Value::Text(text.clone()))
             }
-            (Kind::Address, Given::Text(text) | Given::Words(text)) => read_address(text).map(Value::Address),
+            (Kind::OptionalPath, Given::Text(text) | Given::Words(text)) => Some(Value::Text(text.clone())),
+            (Kind::Address, Given::Text(text) | Given::Words(text)) if text == OFF => {
+                Some(Value::Address(None))
+            }
+            (Kind::Address, Given::Text(text) | Given::Words(text)) => {
+                read_address(text).map(|address| Value::Address(Some(address)))
+            }
+            (Kind::Word(words), Given::Text(text) | Given::Words(text)) => {
+                words.contains(&text.as_str()).then(|| Value::Text(text.clone()))
+            }
             (kind, given) => kind.read_number(given).map(Value::Number),
         }
     }
@@ -136,7 +149,9 @@ impl Kind {
         match self {
             Kind::Count | Kind::Bytes | Kind::DurationMs | Kind::DurationUs => number,
             Kind::Partitions => number.filter(|&count| (1..=u64::from(u16::MAX)).contains(&count)),
-            Kind::Flag | Kind::Path | Kind::Address | Kind::Cores => None,
+            Kind::Flag | Kind::Path | Kind::OptionalPath | Kind::Address | Kind::Word(_) | Kind::Cores => {
+                None
+            }
         }
     }
 
@@ -150,7 +165,9 @@ impl Kind {
             Kind::DurationUs => "a duration such as \"50us\", or whole microseconds".to_owned(),
             Kind::Flag => "true or false".to_owned(),
             Kind::Path => "a path".to_owned(),
-            Kind::Address => "an address and port such as \"127.0.0.1:8080\"".to_owned(),
+            Kind::OptionalPath => "a path, or nothing".to_owned(),
+            Kind::Address => "an address and port such as \"127.0.0.1:8080\", or \"off\"".to_owned(),
+            Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Cores => "\"all\", a number of cores, or a list such as \"0,2-3\"".to_owned(),
         }
     }
@@ -164,7 +181,7 @@ impl Kind {
             (_, Value::Number(number)) => number.to_string(),
             (_, Value::Flag(flag)) => flag.to_string(),
             (_, Value::Text(text)) => quoted(text),
-            (_, Value::Address(address)) => quoted(&address.to_string()),
+            (_, Value::Address(address)) => quoted(&show_address(address)),
             (_, Value::Cores(Cores::All)) => quoted("all"),
             (_, Value::Cores(Cores::Count(count))) => count.to_string(),
             (_, Value::Cores(Cores::List(list))) => format!("{list:?}"),
@@ -186,6 +203,14 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// What an address is when there is none.
+const OFF: &str = "off";
+
+/// An address as it is configured.
+pub(super) fn show_address(address: &Option<SocketAddr>) -> String {
+    address.map_or_else(|| OFF.to_owned(), |address| address.to_string())
 }
 
 fn read_flag(text: &str) -> Option<bool> {
@@ -329,12 +354,13 @@ mod tests {
 
     #[test]
     fn an_address_needs_its_port() {
-        let loopback = Some(Value::Address("127.0.0.1:8080".parse().expect("an address")));
+        let loopback = Some(Value::Address(Some("127.0.0.1:8080".parse().expect("an address"))));
         assert_eq!(words(Kind::Address, "127.0.0.1:8080"), loopback);
         assert_eq!(words(Kind::Address, "localhost:8080"), loopback);
         assert!(words(Kind::Address, "[::1]:8080").is_some());
         assert_eq!(words(Kind::Address, "127.0.0.1"), None);
         assert_eq!(words(Kind::Address, ":8080"), None);
+        assert_eq!(words(Kind::Address, "off"), Some(Value::Address(None)));
     }
 
     #[test]
