@@ -87,6 +87,23 @@ pub(crate) enum Verb {
     Version(VersionArgs),
 }
 
+impl Verb {
+    /// The flags that name a server, given after the verb.
+    pub(crate) fn remote(&self) -> Option<&RemoteFlags> {
+        match self {
+            Verb::Post(args) => Some(&args.remote),
+            Verb::Patch(args) => Some(&args.remote),
+            Verb::Get(args) => Some(&args.remote),
+            Verb::ListBuckets(args) => Some(&args.remote),
+            Verb::ListStreams(args) => Some(&args.remote),
+            Verb::Listen(args) => Some(&args.remote),
+            Verb::Delete(args) => Some(&args.remote),
+            Verb::Trim(args) => Some(&args.remote),
+            _ => None,
+        }
+    }
+}
+
 /// Flags that set a configuration key; shared by `serve` and `config print`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct SettingFlags {
