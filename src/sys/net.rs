@@ -257,6 +257,34 @@ impl Stream {
         }
     }
 
+    /// With TLS, tells the other end that this is the end and no cut (RFC 8446 §6.1), if the socket has room
+    /// for it; for a stream that is dropped next. On a plain one the drop says all there is to say.
+    pub fn say_end(&mut self) {
+        if let Some(session) = &mut self.tls {
+            // Whoever is gone needs no goodbye.
+            let _ = secure::shutdown_write(session, &self.source);
+        }
+    }
+
+    /// Tells the other end that nothing more will be sent, and hears it out for a while: a connection that is
+    /// closed with unread bytes is reset, and what was sent last may be lost with it.
+    pub async fn linger(&mut self, limit: Duration, bytes_max: usize) {
+        if self.shutdown_write().is_err() {
+            return;
+        }
+        let hear_out = async {
+            let (mut rest, mut left) = (BytesMut::new(), bytes_max);
+            while let Ok(count @ 1..) = self.read(&mut rest, READ_BYTES_MAX).await {
+                rest.clear();
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        timeout(limit, hear_out).await;
+    }
+
     /// What is known of the other end by TLS; `None` on a plain connection.
     pub fn security(&self) -> Option<Security> {
         self.tls

@@ -13,7 +13,7 @@ use super::handoff::{Ending, Handoff, Purpose};
 use super::outgoing::{Outgoing, WriteFailed};
 use super::plan::{Class, Plan};
 use super::reply::failure_of_bytes;
-use crate::sys::executor::{Either, race, timeout, yield_if_needed};
+use crate::sys::executor::{Either, race, yield_if_needed};
 use crate::sys::net::{READ_BYTES_MAX, Stream};
 use bytes::BytesMut;
 use http1::{Config, Decoder, HttpError, ReplyTo, Request, RequestHead};
@@ -201,7 +201,11 @@ impl Connection {
                 self.refuse_if_overloaded();
             }
             Woken::Timeout if self.phase != Phase::Idle => self.refuse_late(),
-            Woken::Timeout | Woken::Broken | Woken::Drain => return false,
+            Woken::Broken => return false,
+            Woken::Timeout | Woken::Drain => {
+                self.stream.say_end();
+                return false;
+            }
         }
         true
     }
@@ -454,25 +458,13 @@ impl Connection {
         (is_done && (self.is_closing || self.is_eof)) || (self.is_eof && self.only_waits())
     }
 
-    /// Tells the client that nothing more comes, and hears it out for a while: a connection that is closed
-    /// with unread bytes is reset, and the last reply may be lost with it.
+    /// Tells the client that nothing more comes, and lets it read the last reply.
     async fn linger(&mut self) {
-        if self.is_eof || self.stream.shutdown_write().is_err() {
-            return;
+        if self.is_eof {
+            self.stream.say_end();
+        } else {
+            self.stream.linger(LINGER, LINGER_BYTES_MAX).await;
         }
-        let mut left = LINGER_BYTES_MAX;
-        let stream = &mut self.stream;
-        let hear_out = async move {
-            let mut rest = BytesMut::new();
-            while let Ok(count @ 1..) = stream.read(&mut rest, READ_BYTES_MAX).await {
-                rest.clear();
-                left = left.saturating_sub(count);
-                if left == 0 {
-                    return;
-                }
-            }
-        };
-        timeout(LINGER, hear_out).await;
     }
 
     fn take_handoff(&mut self) -> End {

@@ -106,7 +106,7 @@ impl TlsAcceptor {
                 stream.write_all(&[outgoing], limit).await?;
             }
             if let Some(Err(error)) = session.end() {
-                linger(&mut stream).await;
+                stream.linger(LINGER, LINGER_BYTES_MAX).await;
                 return Err(error);
             }
         }
@@ -139,22 +139,4 @@ fn is_worth_a_step(held: &[u8], input: &[u8]) -> bool {
         }
         _ => false,
     }
-}
-
-/// Lets the client read why.
-async fn linger(stream: &mut Stream) {
-    if stream.shutdown_write().is_err() {
-        return;
-    }
-    let hear_out = async {
-        let (mut rest, mut left) = (BytesMut::new(), LINGER_BYTES_MAX);
-        while let Ok(count @ 1..) = stream.read(&mut rest, READ_BYTES_MAX).await {
-            rest.clear();
-            left = left.saturating_sub(count);
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    timeout(LINGER, hear_out).await;
 }

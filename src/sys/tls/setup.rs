@@ -11,7 +11,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{InconsistentKeys, NamedGroup, RootCertStore, ServerConfig, SignatureAlgorithm, SignatureScheme};
+use rustls::{
+    InconsistentKeys, NamedGroup, RootCertStore, ServerConfig, SignatureAlgorithm, SignatureScheme,
+};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
