@@ -79,10 +79,29 @@ pub(crate) enum Verb {
     Config(ConfigArgs),
     /// Check that this host can run the server, and say how to mend it.
     Doctor(DoctorArgs),
+    /// Make a self-signed certificate and its key, for trying TLS out.
+    DevCert(DevCertArgs),
     /// Print the completions for a shell.
     Completions(CompletionsArgs),
     /// Print the version.
     Version(VersionArgs),
+}
+
+impl Verb {
+    /// The flags that name a server, given after the verb.
+    pub(crate) fn remote(&self) -> Option<&RemoteFlags> {
+        match self {
+            Verb::Post(args) => Some(&args.remote),
+            Verb::Patch(args) => Some(&args.remote),
+            Verb::Get(args) => Some(&args.remote),
+            Verb::ListBuckets(args) => Some(&args.remote),
+            Verb::ListStreams(args) => Some(&args.remote),
+            Verb::Listen(args) => Some(&args.remote),
+            Verb::Delete(args) => Some(&args.remote),
+            Verb::Trim(args) => Some(&args.remote),
+            _ => None,
+        }
+    }
 }
 
 /// Flags that set a configuration key; shared by `serve` and `config print`.
@@ -94,9 +113,18 @@ pub(crate) struct SettingFlags {
     /// The data directory [default: ./millrace-data].
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// Address and port of the HTTP face [default: 127.0.0.1:8080].
+    /// Address and port of the HTTP face, or "off" [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<String>,
+    /// Serve HTTP over TLS too, there [default when no address is given: 127.0.0.1:8443].
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, default_missing_value = "127.0.0.1:8443")]
+    pub(crate) https: Option<String>,
+    /// Certificate of the server, and those between it and an authority (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_cert: Option<String>,
+    /// Key of the certificate (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_key: Option<String>,
     /// Cores to run on: "all", a number, or a list such as 0,2-3 [default: all].
     #[arg(long, value_name = "N|LIST")]
     pub(crate) cores: Option<String>,
@@ -119,6 +147,7 @@ environment, the environment over the file. See `millrace config keys`.
 
 Examples:
   millrace serve --dev
+  millrace dev-cert && millrace serve --https --tls-cert cert.pem --tls-key key.pem
   millrace serve --config /etc/millrace.toml --cores 0-3
   MILLRACE_LIMITS__BODY_BYTES_MAX=1MiB millrace serve --data /var/lib/millrace")]
 pub(crate) struct ServeArgs {
@@ -163,7 +192,7 @@ pub(crate) struct ConfigArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigVerb {
     /// Print the configuration that `serve` would run with, as a TOML file.
-    Print(ConfigPrintArgs),
+    Print(Box<ConfigPrintArgs>),
     /// Print every key with its kind, default and meaning, as Markdown.
     Keys,
 }
@@ -218,6 +247,26 @@ pub(crate) struct DoctorArgs {
     /// One JSON object a line.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `millrace dev-cert`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Writes cert.pem and key.pem. For anything but trying out, get a certificate from an authority.
+
+Examples:
+  millrace dev-cert
+  millrace dev-cert --out /tmp/pair --name store.example --name 10.0.0.7")]
+pub(crate) struct DevCertArgs {
+    /// The directory for the two files; created when absent.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// A host name or address of the server; may be given again [default: localhost, 127.0.0.1, ::1].
+    #[arg(long = "name", value_name = "HOST")]
+    pub(crate) names: Vec<String>,
+    /// Overwrite a pair that is there.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `millrace completions`.

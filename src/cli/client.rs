@@ -7,19 +7,27 @@
 use super::answer::failure_of;
 use super::error::{CliError, Exit};
 use super::remote_args::RemoteFlags;
+use super::transport::{Transport, Trust, client_config};
 use bytes::{Bytes, BytesMut};
 use http1::{Config, Decoded, HttpError, RequestWriter, Response, ResponseDecoder, ResponseHead};
-use std::io::{ErrorKind, Read, Write};
+use std::io::ErrorKind;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 /// Port and host of a server that nobody named.
 const PORT_DEFAULT: u16 = 8080;
+const PORT_DEFAULT_TLS: u16 = 8443;
 const HOST_DEFAULT: &str = "127.0.0.1";
 /// Seconds for a connection and for an answer when nobody said how many.
 const TIMEOUT_DEFAULT_S: u64 = 30;
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 64 * 1024;
+
+/// What to do when there is no connection.
+const NEXT_SERVER: &str =
+    "start a server with `millrace serve`, or name another one with -H HOST and -P PORT";
+const NEXT_TRUST: &str =
+    "--cacert FILE names the certificate that the server, or its authority, is known by; check -H and -P";
 
 /// Which server, as whom, and how patiently.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +36,8 @@ pub(crate) struct Server {
     pub(crate) host: String,
     /// Port.
     pub(crate) port: u16,
+    /// With TLS, and then what proves that it is the right one.
+    pub(crate) trust: Option<Trust>,
     /// Session token, once there is one.
     pub(crate) token: Option<String>,
     /// Time for a connection, and without a byte of an answer.
@@ -38,21 +48,74 @@ pub(crate) struct Server {
 
 impl Server {
     /// The server that the flags name; no login yet.
-    pub(crate) fn from_flags(flags: &RemoteFlags) -> Server {
-        Server {
-            host: flags.host.clone().unwrap_or_else(|| HOST_DEFAULT.to_owned()),
-            port: flags.port.unwrap_or(PORT_DEFAULT),
+    ///
+    /// # Errors
+    /// [`Exit::Usage`]: they contradict each other.
+    pub(crate) fn from_flags(flags: &RemoteFlags) -> Result<Server, CliError> {
+        let (scheme, host, port) = take_apart(flags.host.as_deref().unwrap_or(HOST_DEFAULT))?;
+        let usage = |message: &str| CliError::new(Exit::Usage, message);
+        let is_secure = match scheme {
+            Some(is_secure) if flags.secure && !is_secure => return Err(usage("-s contradicts http://")),
+            scheme => flags.secure || scheme == Some(true),
+        };
+        if !is_secure && (flags.insecure || flags.cacert.is_some()) {
+            return Err(usage("--cacert and --insecure are for TLS").next("add -s, or name https:// with -H"));
+        }
+        if port.is_some() && flags.port.is_some() && port != flags.port {
+            return Err(usage("-H and -P name different ports"));
+        }
+        let trust = match &flags.cacert {
+            _ if flags.insecure => Trust::Blind,
+            Some(path) => Trust::File(path.clone()),
+            None => Trust::System,
+        };
+        let port_default = if is_secure { PORT_DEFAULT_TLS } else { PORT_DEFAULT };
+        Ok(Server {
+            host: host.to_owned(),
+            port: port.or(flags.port).unwrap_or(port_default),
+            trust: is_secure.then_some(trust),
             token: flags.token.clone(),
             timeout: Duration::from_secs(flags.timeout.unwrap_or(TIMEOUT_DEFAULT_S).max(1)),
             verbose: flags.verbose,
-        }
+        })
+    }
+
+    /// The host without the brackets of an address.
+    fn bare_host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// `host:port`, as the `Host` header and messages show it.
     pub(crate) fn authority(&self) -> String {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let host = self.bare_host();
         if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
     }
+}
+
+/// Host and, from a URL, whether it is `https` and its port.
+fn take_apart(host: &str) -> Result<(Option<bool>, &str, Option<u16>), CliError> {
+    let (is_secure, rest) = match (host.strip_prefix("https://"), host.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        // A name or an address, which may have colons of its own.
+        (None, None) => return Ok((None, host, None)),
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let no_server = || {
+        CliError::new(Exit::Usage, format!("{host:?} names no server"))
+            .next("write -H https://HOST:PORT, without a path")
+    };
+    let end_of_host = rest.rfind(']').map_or(0, |bracket| bracket + 1);
+    let (name, port) = match rest[end_of_host..].split_once(':') {
+        Some((more, port)) => {
+            (&rest[..end_of_host + more.len()], Some(port.parse().map_err(|_| no_server())?))
+        }
+        None => (rest, None),
+    };
+    if name.is_empty() || name.contains(['/', '?', '#', '@']) {
+        return Err(no_server());
+    }
+    Ok((Some(is_secure), name, port))
 }
 
 /// A request to be sent.
@@ -104,7 +167,7 @@ impl<'a> Call<'a> {
 /// The sending half of a connection.
 pub(crate) struct RequestSender {
     server: Server,
-    stream: TcpStream,
+    stream: Transport,
 }
 
 impl RequestSender {
@@ -154,11 +217,17 @@ impl Client {
     /// # Errors
     /// [`Exit::Unreachable`].
     pub(crate) fn connect(server: &Server) -> Result<Client, CliError> {
-        let stream = open(server).map_err(|reason| {
+        let config = server.trust.as_ref().map(client_config).transpose()?;
+        let cannot = |reason: String, next: &str| {
             let message = format!("cannot connect to {}: {reason}", server.authority());
-            CliError::new(Exit::Unreachable, message)
-                .next("start a server with `millrace serve`, or name another one with -H HOST and -P PORT")
-        })?;
+            CliError::new(Exit::Unreachable, message).next(next)
+        };
+        let socket = open(server).map_err(|reason| cannot(reason, NEXT_SERVER))?;
+        let stream = match config {
+            None => Transport::plain(socket),
+            Some(config) => Transport::secure(socket, server.bare_host(), config)
+                .map_err(|error| cannot(format!("TLS: {error}"), NEXT_TRUST))?,
+        };
         // A body of any size may come: it is streamed, or it is what the person asked for.
         let config = Config { body_bytes_max: u64::MAX, ..Config::default() };
         let decoder = ResponseDecoder::new(config);
@@ -167,12 +236,8 @@ impl Client {
     }
 
     /// Another sending half of this connection, for a thread of its own.
-    ///
-    /// # Errors
-    /// [`Exit::Unreachable`].
-    pub(crate) fn another_sender(&self) -> Result<RequestSender, CliError> {
-        let stream = self.sender.stream.try_clone().map_err(|error| self.lost(&error.to_string()))?;
-        Ok(RequestSender { server: self.sender.server.clone(), stream })
+    pub(crate) fn another_sender(&self) -> RequestSender {
+        RequestSender { server: self.sender.server.clone(), stream: self.sender.stream.clone() }
     }
 
     /// Sends a request and waits for its whole answer, whatever its status.
@@ -262,11 +327,11 @@ impl Client {
     /// # Errors
     /// [`Exit::Unreachable`].
     pub(crate) fn set_patience(&mut self, patience: Duration) -> Result<(), CliError> {
-        self.sender.stream.set_read_timeout(Some(patience)).map_err(|error| self.lost(&error.to_string()))
+        self.sender.stream.set_read_timeout(patience).map_err(|error| self.lost(&error.to_string()))
     }
 
-    /// The socket, and what was read from it beyond the last answer, after an upgrade.
-    pub(crate) fn into_parts(self) -> (TcpStream, BytesMut) {
+    /// The connection, and what was read from it beyond the last answer, after an upgrade.
+    pub(crate) fn into_parts(self) -> (Transport, BytesMut) {
         (self.sender.stream, self.input)
     }
 
@@ -331,8 +396,7 @@ pub(crate) fn lost(server: &Server, reason: &str) -> CliError {
 
 /// Connects to the first address of the host that answers.
 fn open(server: &Server) -> Result<TcpStream, String> {
-    let host = server.host.trim_start_matches('[').trim_end_matches(']');
-    let addresses = (host, server.port).to_socket_addrs().map_err(|error| error.to_string())?;
+    let addresses = (server.bare_host(), server.port).to_socket_addrs().map_err(|error| error.to_string())?;
     let mut reason = "the name has no address".to_owned();
     for address in addresses {
         let stream = TcpStream::connect_timeout(&address, server.timeout).and_then(|stream| {

@@ -40,6 +40,9 @@ fn flag_values(flags: &SettingFlags) -> Vec<FlagValue> {
         ("server.dev", "--dev", switch(flags.dev)),
         ("server.strict", "--strict", switch(flags.strict)),
         ("http.addr", "--http", flags.http.clone()),
+        ("tls.addr", "--https", flags.https.clone()),
+        ("tls.cert", "--tls-cert", flags.tls_cert.clone()),
+        ("tls.key", "--tls-key", flags.tls_key.clone()),
     ];
     table
         .into_iter()
@@ -81,6 +84,9 @@ mod tests {
             config: None,
             data: text("/d"),
             http: text("127.0.0.1:1"),
+            https: text("127.0.0.1:2"),
+            tls_cert: text("/c"),
+            tls_key: text("/k"),
             cores: text("0,1"),
             partitions: text("8"),
             dev: true,
@@ -90,7 +96,9 @@ mod tests {
         let expected = Config::default();
         assert_eq!(config.server.data.to_str(), Some("/d"));
         assert_eq!((config.server.partitions, config.server.dev, config.server.strict), (8, true, true));
-        assert_eq!(config.http.addr.port(), 1);
+        let port = |addr: Option<std::net::SocketAddr>| addr.map(|addr| addr.port());
+        assert_eq!((port(config.http.addr), port(config.tls.addr)), (Some(1), Some(2)));
+        assert_eq!((config.tls.cert.to_str(), config.tls.key.to_str()), (Some("/c"), Some("/k")));
         assert_ne!(config.server.cores, expected.server.cores);
         assert_eq!(config.origin("server.cores").to_string(), "flag --cores");
     }

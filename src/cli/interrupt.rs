@@ -14,7 +14,7 @@ use std::io::{self, Write};
 pub(crate) fn exit_on_stop_signal() -> Result<(), CliError> {
     let failed = |error| CliError::io("cannot watch for Ctrl-C", &error);
     let (sender, mut receiver) = post::channel();
-    BlockedSignals::block().and_then(|signals| signals.watch(sender)).map_err(failed)?;
+    BlockedSignals::block().and_then(|signals| signals.watch(sender, || ())).map_err(failed)?;
     let wait = move || {
         futures_lite::future::block_on(receiver.recv());
         let mut stdout = io::stdout().lock();

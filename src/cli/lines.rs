@@ -60,7 +60,7 @@ fn run(
     let mut sending = Sending {
         args,
         target,
-        sender: client.another_sender()?,
+        sender: client.another_sender(),
         under_way,
         buffer: BytesMut::new(),
         lines_read: 0,

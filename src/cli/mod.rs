@@ -9,6 +9,7 @@ mod args;
 mod client;
 mod completions;
 mod config;
+mod dev_cert;
 mod doctor;
 mod error;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod remote_args;
 mod serve;
 mod session;
 mod tally;
+mod transport;
 mod verbs;
 mod version;
 
@@ -59,6 +61,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
     let merged = |flags: &RemoteFlags| flags.over(&cli.remote);
+    if cli.remote.insecure || cli.verb.remote().is_some_and(|flags| flags.insecure) {
+        eprintln!("millrace: --insecure: the server's certificate is not checked");
+    }
     match &cli.verb {
         Verb::Post(args) if args.lines => lines::post_lines(args, &merged(&args.remote), out),
         Verb::Post(args) => verbs::post(args, &merged(&args.remote), out),
@@ -77,6 +82,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
             ConfigVerb::Keys => config::print_keys(out),
         },
         Verb::Doctor(args) => doctor::doctor(args, out),
+        Verb::DevCert(args) => dev_cert::dev_cert(args, out),
         Verb::Completions(args) => completions::completions(args, out),
         Verb::Version(args) => version::version(args, out),
     }
@@ -88,21 +94,14 @@ fn flags_without_server() -> CliError {
 }
 
 fn wants_json(cli: &Cli) -> bool {
-    cli.remote.json
+    let is_remote = cli.remote.json || cli.verb.remote().is_some_and(|flags| flags.json);
+    is_remote
         || match &cli.verb {
-            Verb::Post(args) => args.remote.json,
-            Verb::Patch(args) => args.remote.json,
-            Verb::Get(args) => args.remote.json,
-            Verb::ListBuckets(args) => args.remote.json,
-            Verb::ListStreams(args) => args.remote.json,
-            Verb::Listen(args) => args.remote.json,
-            Verb::Delete(args) => args.remote.json,
-            Verb::Trim(args) => args.remote.json,
             Verb::Inspect(args) => args.json,
             Verb::Doctor(args) => args.json,
             Verb::Version(args) => args.json,
             Verb::Config(args) => matches!(&args.verb, ConfigVerb::Print(args) if args.json),
-            Verb::Serve(_) | Verb::Completions(_) => false,
+            _ => false,
         }
 }
 

@@ -3,17 +3,27 @@
 //! Verbs and short flags are those of Iorio's command line tool; what it did not have is a long flag.
 
 use clap::Args;
+use std::path::PathBuf;
 
 /// Which server, as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Server")]
 pub(crate) struct RemoteFlags {
-    /// Host name or address of the server [default: 127.0.0.1].
+    /// Host name or address of the server, or http://HOST:PORT, https://HOST:PORT [default: 127.0.0.1].
     #[arg(short = 'H', long, value_name = "HOST")]
     pub(crate) host: Option<String>,
-    /// Its port [default: 8080].
+    /// Its port [default: 8080, with TLS 8443].
     #[arg(short = 'P', long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
+    /// With TLS.
+    #[arg(short, long)]
+    pub(crate) secure: bool,
+    /// With TLS: the certificates that the server is known by (PEM), in place of those of this machine.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// With TLS: take any certificate. Whoever sits between can read and change everything.
+    #[arg(long, conflicts_with = "cacert")]
+    pub(crate) insecure: bool,
     /// Log in as this user first.
     #[arg(short, long, value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -41,6 +51,9 @@ impl RemoteFlags {
         RemoteFlags {
             host: text(&self.host, &before.host),
             port: self.port.or(before.port),
+            secure: self.secure || before.secure,
+            cacert: self.cacert.clone().or_else(|| before.cacert.clone()),
+            insecure: self.insecure || before.insecure,
             user: text(&self.user, &before.user),
             password: text(&self.password, &before.password),
             token: text(&self.token, &before.token),

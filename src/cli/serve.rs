@@ -7,13 +7,15 @@ use super::args::ServeArgs;
 use super::config;
 use super::error::{CliError, Exit};
 use super::identity_settings::web_config;
-use crate::config::{Config, Cores, Origin};
+use crate::config::{Config, Cores, Origin, TlsSettings};
 use crate::faces::http::{Cors, Options, Reports};
 use crate::observe::access_log::{AccessLog, Target};
-use crate::server::{self, ServeError, ServerConfig, Web};
+use crate::server::{self, ServeError, ServerConfig, TlsConfig, Web};
 use crate::sys::executor::Spin;
 use crate::sys::preflight;
 use crate::sys::signal::BlockedSignals;
+use crate::sys::tls::TlsFiles;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Runs the server until it is told to stop.
@@ -28,7 +30,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
         eprintln!("millrace: development mode: admin has the password secret, which everybody knows");
     }
     // The face's threads must not take the signals that the server waits for, so these are blocked before.
-    let prepared = BlockedSignals::block().and_then(|_| Web::new(config.cores.len(), web));
+    let prepared = BlockedSignals::block_for_server().and_then(|_| Web::new(config.cores.len(), web));
     let options = face_options(&settings, config.cores.len())?;
     let access_log = options.access_log.clone();
     let outcome =
@@ -51,6 +53,7 @@ fn server_config(config: &Config, allowed: &[usize]) -> Result<ServerConfig, Cli
     Ok(ServerConfig {
         data_dir: config.server.data.clone(),
         http_addr: config.http.addr,
+        tls: config.tls.addr.map(|addr| tls_config(addr, &config.tls)),
         cores: processors(config, allowed)?,
         // 0: an existing directory keeps what it has.
         partition_count: if is_count_given { config.server.partitions } else { 0 },
@@ -88,6 +91,12 @@ fn access_log(config: &Config, core_count: usize) -> Result<Option<AccessLog>, C
         let message = format!("{origin}: log.access: cannot write {path}: {error}");
         CliError::new(Exit::Config, message).next("name a file in a directory that this user may write")
     })
+}
+
+fn tls_config(addr: SocketAddr, settings: &TlsSettings) -> TlsConfig {
+    let TlsSettings { cert, key, client_certs, client_ca, .. } = settings.clone();
+    let client_ca = Some(client_ca).filter(|path| !path.as_os_str().is_empty());
+    TlsConfig { addr, files: TlsFiles { cert, key, client_ca, client_certs } }
 }
 
 /// The processors to run on. Whether a list names real ones, the preflight checks.

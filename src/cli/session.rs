@@ -32,7 +32,7 @@ pub(crate) fn open(flags: &RemoteFlags) -> Result<(Server, Client), CliError> {
 /// # Errors
 /// As [`open`].
 pub(crate) fn open_as(flags: &RemoteFlags) -> Result<(Server, Client), CliError> {
-    let mut server = Server::from_flags(flags);
+    let mut server = Server::from_flags(flags)?;
     let user = match (&flags.user, &flags.token) {
         (Some(user), None) => user,
         _ => return Ok((server.clone(), Client::connect(&server)?)),

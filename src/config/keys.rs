@@ -11,6 +11,7 @@ use super::observe::OBSERVE_KEYS;
 use super::rate_keys::{RATE_KEYS, RateSetting};
 use super::value::{Kind, Value};
 use super::web::CORS_KEYS;
+use crate::sys::tls::ClientCerts;
 
 /// One setting.
 pub struct Key {
@@ -102,6 +103,41 @@ static SHELL_KEYS: &[Key] = &[
         write: |config, value| config.http.addr = value.into_address(),
         read: |config| Value::Address(config.http.addr),
     },
+    Key {
+        dotted: "tls.addr",
+        kind: Kind::Address,
+        summary: "Address and port of the HTTP face over TLS (`https`, `wss`).",
+        write: |config, value| config.tls.addr = value.into_address(),
+        read: |config| Value::Address(config.tls.addr),
+    },
+    Key {
+        dotted: "tls.cert",
+        kind: Kind::OptionalPath,
+        summary: "Certificate of the server and those up to an authority, PEM; read again on SIGHUP.",
+        write: |config, value| config.tls.cert = value.into_text().into(),
+        read: |config| Value::Text(config.tls.cert.display().to_string()),
+    },
+    Key {
+        dotted: "tls.key",
+        kind: Kind::OptionalPath,
+        summary: "Key of the certificate, PEM; read again on SIGHUP.",
+        write: |config, value| config.tls.key = value.into_text().into(),
+        read: |config| Value::Text(config.tls.key.display().to_string()),
+    },
+    Key {
+        dotted: "tls.client_certs",
+        kind: Kind::Word(ClientCerts::WORDS),
+        summary: "Whether clients show certificates; one that is shown must be of an authority.",
+        write: |config, value| config.tls.client_certs = value.into_client_certs(),
+        read: |config| Value::Text(config.tls.client_certs.word().to_owned()),
+    },
+    Key {
+        dotted: "tls.client_ca",
+        kind: Kind::OptionalPath,
+        summary: "Authorities whose client certificates are taken, PEM; read again on SIGHUP.",
+        write: |config, value| config.tls.client_ca = value.into_text().into(),
+        read: |config| Value::Text(config.tls.client_ca.display().to_string()),
+    },
 ];
 
 /// All keys: the shell's first, the limits last.
@@ -175,7 +211,10 @@ impl Value {
             other => panic!("{other:?} is not a text: kind and field of a key disagree"),
         }
     }
-    fn into_address(self) -> std::net::SocketAddr {
+    fn into_client_certs(self) -> ClientCerts {
+        ClientCerts::from_word(&self.into_text()).expect("the key's kind has these words")
+    }
+    fn into_address(self) -> Option<std::net::SocketAddr> {
         match self {
             Value::Address(address) => address,
             other => panic!("{other:?} is not an address: kind and field of a key disagree"),

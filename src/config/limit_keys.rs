@@ -58,6 +58,7 @@ limit_keys! {
     head_timeout_ms: DurationMs = "Time for a request's head to arrive.";
     body_timeout_ms: DurationMs = "Time without progress in a body or in sending.";
     idle_timeout_ms: DurationMs = "Time an idle connection is kept.";
+    tls_handshake_timeout_ms: DurationMs = "Time for a TLS handshake.";
     connections_max: Count = "Connections of the server.";
     connections_per_address_max: Count = "Connections of one address.";
     roles_max: Count = "Users and groups.";

@@ -26,6 +26,7 @@ pub use source::FlagValue;
 pub use value::Cores;
 pub use web::{CorsSettings, Origins};
 
+use crate::sys::tls::ClientCerts;
 use source::Assignment;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,6 +51,8 @@ pub struct Config {
     pub metrics: MetricsSettings,
     /// `[rates]`.
     pub rates: RateSettings,
+    /// `[tls]`.
+    pub tls: TlsSettings,
     /// `[limits]`.
     pub limits: Limits,
     /// Where each value that is not a default came from, by full key.
@@ -79,8 +82,23 @@ pub struct ServerSettings {
 /// The section `[http]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// Where the HTTP face listens.
-    pub addr: SocketAddr,
+    /// Where the HTTP face listens; `None`: nowhere without TLS.
+    pub addr: Option<SocketAddr>,
+}
+
+/// The section `[tls]`. An empty path is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Where the HTTP face listens with TLS; `None`: nowhere.
+    pub addr: Option<SocketAddr>,
+    /// The server's certificate and its chain.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Whether clients show certificates.
+    pub client_certs: ClientCerts,
+    /// The authorities of these.
+    pub client_ca: PathBuf,
 }
 
 impl Default for Config {
@@ -95,7 +113,8 @@ impl Default for Config {
                 spin_us: 0,
                 spin_adaptive_us: 200,
             },
-            http: HttpSettings { addr: SocketAddr::from(([127, 0, 0, 1], 8080)) },
+            http: HttpSettings { addr: Some(SocketAddr::from(([127, 0, 0, 1], 8080))) },
+            tls: TlsSettings::default(),
             auth: AuthSettings::default(),
             cors: CorsSettings::default(),
             log: LogSettings::default(),
@@ -179,6 +198,7 @@ impl Config {
         if let Err(reason) = self.metrics.check() {
             problems.push(self.contradiction("metrics", reason));
         }
+        self.check_addresses(problems);
     }
 
     /// A relation of a section that does not hold, with the settings that its words name.
@@ -188,6 +208,34 @@ impl Config {
             .map(|key| format!("{} = {}, {}", key.name(), self.show(key), self.origin(key.dotted)))
             .collect();
         Problem::Contradiction(Contradiction { reason, settings })
+    }
+
+    /// Somebody can reach the server, and TLS has what it needs.
+    fn check_addresses(&self, problems: &mut Vec<Problem>) {
+        let tls = &self.tls;
+        let needed = |is_needed: bool, path: &Path| is_needed && path.as_os_str().is_empty();
+        let asks_clients = tls.addr.is_some() && tls.client_certs != ClientCerts::Off;
+        let rules = [
+            (needed(tls.addr.is_some(), &tls.cert), "tls.addr needs tls.cert", ["tls.addr", "tls.cert"]),
+            (needed(tls.addr.is_some(), &tls.key), "tls.addr needs tls.key", ["tls.addr", "tls.key"]),
+            (
+                needed(asks_clients, &tls.client_ca),
+                "tls.client_certs needs tls.client_ca",
+                ["tls.client_certs", "tls.client_ca"],
+            ),
+            (
+                self.http.addr.is_none() && tls.addr.is_none(),
+                "http.addr and tls.addr are both off: nobody could reach the server",
+                ["http.addr", "tls.addr"],
+            ),
+        ];
+        for (_, reason, dotted) in rules.into_iter().filter(|(is_broken, ..)| *is_broken) {
+            let settings = dotted.into_iter().filter_map(keys::find);
+            let settings = settings
+                .map(|key| format!("{} = {}, {}", key.dotted, self.show(key), self.origin(key.dotted)))
+                .collect();
+            problems.push(Problem::Contradiction(Contradiction { reason: reason.to_owned(), settings }));
+        }
     }
 
     /// Where the value of a key came from.

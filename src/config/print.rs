@@ -3,7 +3,7 @@
 //! What [`effective_toml`] prints is a valid configuration file that loads to the same values.
 
 use super::keys::{Key, keys};
-use super::value::{Kind, Value};
+use super::value::{Kind, Value, show_address};
 use super::{Config, Cores, Origin, RateSetting};
 use std::fmt::Write as _;
 
@@ -70,7 +70,7 @@ fn json_value(value: Value) -> serde_json::Value {
         Value::Flag(flag) => flag.into(),
         Value::Rate(rate) => rate.map_or_else(|| "off".to_owned(), RateSetting::show).into(),
         Value::Text(text) => text.into(),
-        Value::Address(address) => address.to_string().into(),
+        Value::Address(address) => show_address(&address).into(),
         Value::Cores(Cores::All) => "all".into(),
         Value::Cores(Cores::Count(count)) => count.into(),
         Value::Cores(Cores::List(list)) => list.into(),
@@ -121,7 +121,9 @@ fn kind_word(kind: Kind) -> String {
         Kind::Text => "text".to_owned(),
         Kind::Rate => "`\"off\"` or a rate".to_owned(),
         Kind::Hmac => "`\"HS256\"`, `\"HS384\"` or `\"HS512\"`".to_owned(),
-        Kind::Address => "address:port".to_owned(),
+        Kind::OptionalPath => "path or nothing".to_owned(),
+        Kind::Address => "address:port or `\"off\"`".to_owned(),
+        Kind::Word(words) => words.iter().map(|word| format!("`\"{word}\"`")).collect::<Vec<_>>().join(", "),
         Kind::Cores => "`\"all\"`, number or list".to_owned(),
     }
 }

@@ -22,7 +22,7 @@ fn http_flag(value: &str) -> FlagValue {
 fn flags_win_over_environment_over_file_over_default() {
     let file = "[http]\naddr = \"127.0.0.1:1\"\n";
     let env: &[(&str, &str)] = &[("MILLRACE_HTTP__ADDR", "127.0.0.1:2")];
-    let port = |config: Result<Config, ConfigError>| config.expect("sound").http.addr.port();
+    let port = |config: Result<Config, ConfigError>| config.expect("sound").http.addr.expect("on").port();
     assert_eq!(port(load("", &[], &[])), 8080);
     assert_eq!(port(load(file, &[], &[])), 1);
     assert_eq!(port(load(file, env, &[])), 2);

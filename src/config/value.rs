@@ -33,9 +33,12 @@ pub enum Kind {
     Hmac,
     /// `off`, or how often: `100/s`, `5/m burst 20`.
     Rate,
-    /// Any text, also none.
-    /// An IP address and a port.
+    /// A path, or nothing.
+    OptionalPath,
+    /// An IP address and a port, or `off`.
     Address,
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// `all`, a number of cores, or a list of core numbers.
     Cores,
 }
@@ -51,8 +54,8 @@ pub enum Value {
     Text(String),
     /// A rate, or none.
     Rate(Option<RateSetting>),
-    /// A socket address.
-    Address(SocketAddr),
+    /// A socket address; `None` is `off`.
+    Address(Option<SocketAddr>),
     /// A choice of cores.
     Cores(Cores),
 }
@@ -133,13 +136,22 @@ impl Kind {
             }
             (Kind::Text, Given::Text(text) | Given::Words(text)) => Some(Value::Text(text.clone())),
             (Kind::Rate, Given::Text(text) | Given::Words(text)) => match text.as_str() {
-                "off" => Some(Value::Rate(None)),
+                OFF => Some(Value::Rate(None)),
                 text => RateSetting::parse(text).map(|rate| Value::Rate(Some(rate))),
             },
             (Kind::Hmac, Given::Text(text) | Given::Words(text)) => {
                 matches!(text.as_str(), "HS256" | "HS384" | "HS512").then(|| Value::Text(text.clone()))
             }
-            (Kind::Address, Given::Text(text) | Given::Words(text)) => read_address(text).map(Value::Address),
+            (Kind::OptionalPath, Given::Text(text) | Given::Words(text)) => Some(Value::Text(text.clone())),
+            (Kind::Address, Given::Text(text) | Given::Words(text)) if text == OFF => {
+                Some(Value::Address(None))
+            }
+            (Kind::Address, Given::Text(text) | Given::Words(text)) => {
+                read_address(text).map(|address| Value::Address(Some(address)))
+            }
+            (Kind::Word(words), Given::Text(text) | Given::Words(text)) => {
+                words.contains(&text.as_str()).then(|| Value::Text(text.clone()))
+            }
             (kind, given) => kind.read_number(given).map(Value::Number),
         }
     }
@@ -159,9 +171,15 @@ impl Kind {
         match self {
             Kind::Count | Kind::Bytes | Kind::DurationS | Kind::DurationMs | Kind::DurationUs => number,
             Kind::Partitions => number.filter(|&count| (1..=u64::from(u16::MAX)).contains(&count)),
-            Kind::Flag | Kind::Path | Kind::Text | Kind::Hmac | Kind::Rate | Kind::Address | Kind::Cores => {
-                None
-            }
+            Kind::Flag
+            | Kind::Path
+            | Kind::OptionalPath
+            | Kind::Text
+            | Kind::Hmac
+            | Kind::Rate
+            | Kind::Address
+            | Kind::Word(_)
+            | Kind::Cores => None,
         }
     }
 
@@ -179,7 +197,9 @@ impl Kind {
             Kind::Text => "a text".to_owned(),
             Kind::Rate => "\"off\", or a rate such as \"100/s\" or \"5/m burst 20\"".to_owned(),
             Kind::Hmac => "\"HS256\", \"HS384\" or \"HS512\"".to_owned(),
-            Kind::Address => "an address and port such as \"127.0.0.1:8080\"".to_owned(),
+            Kind::OptionalPath => "a path, or nothing".to_owned(),
+            Kind::Address => "an address and port such as \"127.0.0.1:8080\", or \"off\"".to_owned(),
+            Kind::Word(words) => format!("one of {}", words.join(", ")),
             Kind::Cores => "\"all\", a number of cores, or a list such as \"0,2-3\"".to_owned(),
         }
     }
@@ -194,9 +214,9 @@ impl Kind {
             (_, Value::Number(number)) => number.to_string(),
             (_, Value::Flag(flag)) => flag.to_string(),
             (_, Value::Text(text)) => quoted(text),
-            (_, Value::Rate(None)) => quoted("off"),
+            (_, Value::Rate(None)) => quoted(OFF),
             (_, Value::Rate(Some(rate))) => quoted(&rate.show()),
-            (_, Value::Address(address)) => quoted(&address.to_string()),
+            (_, Value::Address(address)) => quoted(&show_address(address)),
             (_, Value::Cores(Cores::All)) => quoted("all"),
             (_, Value::Cores(Cores::Count(count))) => count.to_string(),
             (_, Value::Cores(Cores::List(list))) => format!("{list:?}"),
@@ -218,6 +238,14 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+/// What an address is when there is none.
+const OFF: &str = "off";
+
+/// An address as it is configured.
+pub(super) fn show_address(address: &Option<SocketAddr>) -> String {
+    address.map_or_else(|| OFF.to_owned(), |address| address.to_string())
 }
 
 fn read_flag(text: &str) -> Option<bool> {
@@ -362,12 +390,13 @@ mod tests {
 
     #[test]
     fn an_address_needs_its_port() {
-        let loopback = Some(Value::Address("127.0.0.1:8080".parse().expect("an address")));
+        let loopback = Some(Value::Address(Some("127.0.0.1:8080".parse().expect("an address"))));
         assert_eq!(words(Kind::Address, "127.0.0.1:8080"), loopback);
         assert_eq!(words(Kind::Address, "localhost:8080"), loopback);
         assert!(words(Kind::Address, "[::1]:8080").is_some());
         assert_eq!(words(Kind::Address, "127.0.0.1"), None);
         assert_eq!(words(Kind::Address, ":8080"), None);
+        assert_eq!(words(Kind::Address, "off"), Some(Value::Address(None)));
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Builder {
     pub fn new(data_dir: impl Into<PathBuf>) -> Builder {
         let config = ServerConfig {
             data_dir: data_dir.into(),
-            http_addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            http_addr: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+            tls: None,
             cores: allowed_cpus().into_iter().take(1).collect(),
             partition_count: 0,
             limits: Limits::default(),
@@ -47,7 +48,7 @@ impl Builder {
     /// Where HTTP listens.
     #[must_use]
     pub fn http_addr(mut self, addr: SocketAddr) -> Builder {
-        self.config.http_addr = addr;
+        self.config.http_addr = Some(addr);
         self
     }
 
@@ -134,7 +135,7 @@ pub(super) struct Shared {
 impl Server {
     /// Where HTTP listens.
     pub fn http_addr(&self) -> SocketAddr {
-        self.running.ready().http_addr
+        self.running.ready().http_addr.expect("the builder always gives one")
     }
 
     /// A stream by its names. It comes into being with its first event.

@@ -8,7 +8,7 @@ use super::gate::Permit;
 use super::pending::Slot;
 use crate::broker::{AppendRequest, Broker, ReadRequest};
 use crate::faces::http;
-use crate::server::{Face, Web};
+use crate::server::{Face, Reload, Web};
 use crate::shard::{CoreLink, ShardTable};
 use crate::sys::executor::{Either, Queue, race, spawn};
 use crate::sys::net::Stream;
@@ -74,7 +74,7 @@ impl Embedded {
 impl Face for Embedded {
     type Core = http::Core;
 
-    fn prepare(&mut self, data_dir: &Path) -> Result<(), String> {
+    fn prepare(&mut self, data_dir: &Path) -> Result<Vec<Reload>, String> {
         self.web.prepare(data_dir)
     }
 

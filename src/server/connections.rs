@@ -6,8 +6,9 @@
 use super::face::Face;
 use crate::shard::CoreLink;
 use crate::sys::executor::{Either, Queue, race, sleep, spawn, timeout, yield_if_needed};
-use crate::sys::net::Listener;
+use crate::sys::net::{Listener, Stream};
 use crate::sys::notify::Notify;
+use crate::sys::tls::TlsAcceptor;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
@@ -77,6 +78,16 @@ impl Drop for Ticket {
     }
 }
 
+/// One address of one core, opened, and what its connections need.
+pub(super) struct Entrance<F: Face> {
+    pub(super) listener: Listener,
+    /// For secure connections: how, and how long a handshake may take.
+    pub(super) tls: Option<(TlsAcceptor, Duration)>,
+    pub(super) link: Rc<CoreLink>,
+    pub(super) core: Rc<F::Core>,
+    pub(super) admission: Arc<Admission>,
+}
+
 /// The connections of one core.
 #[derive(Default)]
 pub(super) struct Connections {
@@ -103,13 +114,8 @@ impl Drop for Open {
 
 impl Connections {
     /// Accepts and serves until the link drains.
-    pub(super) async fn accept<F: Face>(
-        self: Rc<Self>,
-        listener: Listener,
-        link: Rc<CoreLink>,
-        core: Rc<F::Core>,
-        admission: Arc<Admission>,
-    ) {
+    pub(super) async fn accept<F: Face>(self: Rc<Self>, entrance: Entrance<F>) {
+        let Entrance { listener, tls, link, core, admission } = entrance;
         loop {
             // However many wait to be accepted, commits and timers have their turn.
             yield_if_needed().await;
@@ -121,11 +127,23 @@ impl Connections {
                 Ok(stream) => {
                     // Over a limit: the stream is dropped, which closes the connection.
                     let Some(ticket) = admission.admit(stream.peer_addr().ip()) else { continue };
-                    let (open, core) = (Open::new(&self), core.clone());
-                    spawn(Queue::Net, async move {
-                        F::serve(core, stream).await;
-                        drop((ticket, open));
-                    });
+                    let (counted, core) = ((ticket, Open::new(&self)), core.clone());
+                    match &tls {
+                        None => spawn(Queue::Net, async move {
+                            F::serve(core, stream).await;
+                            drop(counted);
+                        }),
+                        Some(tls) => {
+                            let shaken = shake_hands(tls.clone(), stream, link.clone());
+                            spawn(Queue::Net, async move {
+                                // In a box, so that a connection that is served holds nothing of it.
+                                if let Some(stream) = Box::pin(shaken).await {
+                                    F::serve(core, stream).await;
+                                }
+                                drop(counted);
+                            });
+                        }
+                    }
                 }
                 // The client went away before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -146,6 +164,18 @@ impl Connections {
         };
         timeout(limit, all_ended).await;
         self.open.get()
+    }
+}
+
+/// The secure stream, unless the client does not manage or the server stops before.
+async fn shake_hands(
+    (acceptor, limit): (TlsAcceptor, Duration),
+    stream: Stream,
+    link: Rc<CoreLink>,
+) -> Option<Stream> {
+    match race(acceptor.accept(stream, limit), link.draining()).await {
+        Either::First(shaken) => shaken.ok(),
+        Either::Second(()) => None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! The codes follow sysexits(3) and, like the texts, are part of the interface.
 
 use crate::sys::preflight::{Finding, Severity};
+use crate::sys::tls::TlsError;
 use engine::Refusal;
 use std::fmt;
 use std::io;
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 pub enum ServeError {
     /// The configuration contradicts itself. Exit code 78.
     Config(String),
+    /// The certificate or its key cannot be used. Exit code 78.
+    Tls(TlsError),
     /// The address is reachable from other machines, and everybody knows the password. Exit code 78.
     NotLoopback(SocketAddr),
     /// The host lacks something; all findings, the worst first. Exit code 78.
@@ -59,7 +62,9 @@ impl ServeError {
             ServeError::System(_) => 71,
             ServeError::Directory { .. } => 73,
             ServeError::Locked { .. } => 75,
-            ServeError::Config(_) | ServeError::NotLoopback(_) | ServeError::Host(_) => 78,
+            ServeError::Config(_) | ServeError::Tls(_) | ServeError::NotLoopback(_) | ServeError::Host(_) => {
+                78
+            }
         }
     }
 }
@@ -68,6 +73,7 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServeError::Config(reason) => f.write_str(reason),
+            ServeError::Tls(error) => error.fmt(f),
             ServeError::NotLoopback(addr) => write!(
                 f,
                 "refusing to listen on {addr} in development mode: everybody knows the administrator's \

@@ -2,6 +2,7 @@
 //!
 //! One implementation per face; chosen at compile time, so there is no call through a table on any path.
 
+use super::reload::Reload;
 use crate::shard::CoreLink;
 use crate::sys::net::Stream;
 use std::future::Future;
@@ -14,12 +15,12 @@ pub trait Face: Clone + Send + 'static {
     type Core: 'static;
 
     /// Takes from the data directory what the protocol keeps there beside the log. Called once, before any
-    /// core opens, while nobody else has the directory.
+    /// core opens, while nobody else has the directory. Gives what SIGHUP reads again.
     ///
     /// # Errors
     /// Why it cannot be served, in a sentence.
-    fn prepare(&mut self, _data_dir: &Path) -> Result<(), String> {
-        Ok(())
+    fn prepare(&mut self, _data_dir: &Path) -> Result<Vec<Reload>, String> {
+        Ok(Vec::new())
     }
 
     /// Makes the core's share, once per core, on it, before its shard serves.

@@ -6,8 +6,10 @@
 
 mod connections;
 mod coordinator;
+mod doors;
 mod error;
 mod face;
+mod reload;
 mod seat;
 mod secret;
 #[cfg(test)]
@@ -16,17 +18,20 @@ mod web;
 
 pub use error::ServeError;
 pub use face::Face;
+pub use reload::Reload;
 pub use web::{Web, WebConfig};
 
 use crate::sys::executor::{CoreOptions, CoreThread, Spin, start_core};
 use crate::sys::lock::{DirLock, LockError};
 use crate::sys::mesh;
-use crate::sys::net::Bound;
 use crate::sys::offload::Offload;
 use crate::sys::post;
 use crate::sys::preflight::{self, Finding, Needs, Severity};
 use crate::sys::signal::{BlockedSignals, StopSignal};
+use crate::sys::tls::TlsFiles;
 use coordinator::Coordinator;
+use doors::{Door, Doors};
+use reload::Reloads;
 use seat::Seat;
 use std::fs::DirBuilder;
 use std::io::Write;
@@ -49,8 +54,10 @@ const CONNECTIONS_WITHOUT_WARNING: usize = 10_000;
 pub struct ServerConfig {
     /// The data directory; it is created when it is not there.
     pub data_dir: PathBuf,
-    /// Where the HTTP face listens. Port 0 lets the system choose.
-    pub http_addr: SocketAddr,
+    /// Where the HTTP face listens without TLS, if it does. Port 0 lets the system choose.
+    pub http_addr: Option<SocketAddr>,
+    /// Where it listens with TLS, if it does.
+    pub tls: Option<TlsConfig>,
     /// The processors to run on, one core each, at least one.
     pub cores: Vec<usize>,
     /// Partitions of the directory; 0 takes what an existing one has, and the default for a new one.
@@ -65,19 +72,31 @@ pub struct ServerConfig {
     pub spin: Spin,
 }
 
+/// HTTP over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// Where. Port 0 lets the system choose.
+    pub addr: SocketAddr,
+    /// With which certificate.
+    pub files: TlsFiles,
+}
+
 /// A server that is ready.
 pub struct Server {
     ready: Ready,
     stop: post::Sender<StopSignal>,
     core_threads: Vec<CoreThread<Result<(), ServeError>>>,
+    reloads: Reloads,
     _lock: DirLock,
 }
 
 /// What is known once everything is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready {
-    /// Where the HTTP face listens, with its real port.
-    pub http_addr: SocketAddr,
+    /// Where the HTTP face listens without TLS, with its real port.
+    pub http_addr: Option<SocketAddr>,
+    /// Where it listens with TLS, with its real port.
+    pub https_addr: Option<SocketAddr>,
     /// Cores that run.
     pub core_count: usize,
     /// Partitions of the directory.
@@ -97,6 +116,11 @@ impl Server {
         self.stop.send(StopSignal::Terminate);
     }
 
+    /// Reads the certificate and what else may change again, as SIGHUP does.
+    pub fn reload(&self) {
+        self.reloads.run();
+    }
+
     /// Waits until the server has stopped.
     ///
     /// # Errors
@@ -111,14 +135,21 @@ impl Server {
 /// # Errors
 /// Why it does not run; [`ServeError::exit_code`] is the process's code.
 pub fn run<F: Face>(config: ServerConfig, face: F) -> Result<(), ServeError> {
-    let signals = BlockedSignals::block().map_err(ServeError::System)?;
+    let signals = BlockedSignals::block_for_server().map_err(ServeError::System)?;
     let data_dir = config.data_dir.clone();
     let (stop, stopped) = post::channel();
-    signals.watch(stop.clone()).map_err(ServeError::System)?;
-    let server = start_with(config, face, stop, stopped)?;
-    let Ready { http_addr, core_count, partition_count, recovered_ms } = server.ready;
+    let reloads = Reloads::default();
+    let on_hangup = {
+        let reloads = reloads.clone();
+        move || reloads.run()
+    };
+    signals.watch(stop.clone(), on_hangup).map_err(ServeError::System)?;
+    let server = start_with(config, face, (stop, stopped), reloads)?;
+    let Ready { http_addr, https_addr, core_count, partition_count, recovered_ms } = server.ready;
+    let http = http_addr.map(|addr| format!("http://{addr} ")).unwrap_or_default();
+    let https = https_addr.map(|addr| format!("https://{addr} ")).unwrap_or_default();
     let line = format!(
-        "millrace ready: http://{http_addr} ({core_count} cores, {partition_count} partitions, data {}, \
+        "millrace ready: {http}{https}({core_count} cores, {partition_count} partitions, data {}, \
          recovered in {recovered_ms} ms)",
         data_dir.display()
     );
@@ -133,31 +164,29 @@ pub fn run<F: Face>(config: ServerConfig, face: F) -> Result<(), ServeError> {
 /// # Errors
 /// Why it does not run.
 pub fn start<F: Face>(config: ServerConfig, face: F) -> Result<Server, ServeError> {
-    let (stop, stopped) = post::channel();
-    start_with(config, face, stop, stopped)
+    start_with(config, face, post::channel(), Reloads::default())
 }
 
 fn start_with<F: Face>(
     config: ServerConfig,
     mut face: F,
-    stop: post::Sender<StopSignal>,
-    stopped: post::Receiver<StopSignal>,
+    (stop, stopped): (post::Sender<StopSignal>, post::Receiver<StopSignal>),
+    reloads: Reloads,
 ) -> Result<Server, ServeError> {
     let begin_ns = crate::sys::clock::monotonic_ns();
     check(&config)?;
     let lock = open_directory(&config.data_dir)?;
-    face.prepare(&config.data_dir).map_err(ServeError::Config)?;
-    let bound = Bound::bind_all(config.http_addr, config.cores.len())
-        .map_err(|error| ServeError::Address { addr: config.http_addr, error })?;
-    let http_addr = bound[0].addr();
+    reloads.extend(face.prepare(&config.data_dir).map_err(ServeError::Config)?);
+    let Doors { http_addr, https_addr, by_core } = Doors::open(&config, &reloads)?;
     let (announce, announced) = mpsc::channel();
     let coordinator = Coordinator::new(config.clone(), stopped, announce);
-    let core_threads = start_cores(&config, face, coordinator, bound)?;
+    let core_threads = start_cores(&config, face, coordinator, by_core)?;
     match announced.recv() {
         Ok(partition_count) => {
             let recovered_ms = (crate::sys::clock::monotonic_ns() - begin_ns) / 1_000_000;
-            let ready = Ready { http_addr, core_count: config.cores.len(), partition_count, recovered_ms };
-            Ok(Server { ready, stop, core_threads, _lock: lock })
+            let core_count = config.cores.len();
+            let ready = Ready { http_addr, https_addr, core_count, partition_count, recovered_ms };
+            Ok(Server { ready, stop, core_threads, reloads, _lock: lock })
         }
         // The coordinator went without a word: its core's result says why.
         Err(mpsc::RecvError) => Err(join(core_threads).err().unwrap_or(ServeError::StoppedEarly)),
@@ -170,8 +199,10 @@ fn check(config: &ServerConfig) -> Result<(), ServeError> {
     if config.cores.is_empty() {
         return Err(ServeError::Config("a server needs at least one core".to_owned()));
     }
-    if config.is_dev && !config.http_addr.ip().is_loopback() {
-        return Err(ServeError::NotLoopback(config.http_addr));
+    let addrs = [config.http_addr, config.tls.as_ref().map(|tls| tls.addr)];
+    let open = addrs.into_iter().flatten().find(|addr| !addr.ip().is_loopback());
+    if let Some(addr) = open.filter(|_| config.is_dev) {
+        return Err(ServeError::NotLoopback(addr));
     }
     preflight::raise_limits();
     let needs = Needs {
@@ -205,14 +236,14 @@ fn start_cores<F: Face>(
     config: &ServerConfig,
     face: F,
     mut coordinator: Coordinator,
-    bound: Vec<Bound>,
+    doors: Vec<Vec<Door>>,
 ) -> Result<Vec<CoreThread<Result<(), ServeError>>>, ServeError> {
     let core_count = u16::try_from(config.cores.len()).expect("preflight found these processors");
     let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX).map_err(ServeError::System)?;
     let ports = mesh::ports(core_count, config.limits.mesh_messages_max);
     let admission = Arc::new(connections::Admission::new(&config.limits));
     let mut seats = Vec::with_capacity(config.cores.len());
-    for ((index, port), bound) in (0_u16..).zip(ports).zip(bound) {
+    for ((index, port), doors) in (0_u16..).zip(ports).zip(doors) {
         let (orders, reports) = coordinator.seat();
         seats.push(Seat {
             core: CoreId(index),
@@ -221,7 +252,7 @@ fn start_cores<F: Face>(
             offload: offload.clone(),
             admission: admission.clone(),
             port,
-            bound,
+            doors,
             face: face.clone(),
             orders,
             reports,

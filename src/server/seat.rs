@@ -3,8 +3,9 @@
 //! It owns what belongs to the core alone: its end of the mesh, its disk, its link, its listener and its
 //! connections. A step that fails is reported; then only the order to leave is expected.
 
-use super::connections::{Admission, Connections};
+use super::connections::{Admission, Connections, Entrance};
 use super::coordinator::{Order, Report};
+use super::doors::Door;
 use super::error::ServeError;
 use super::face::Face;
 use crate::shard::driver::{Driver, StopSwitch};
@@ -14,7 +15,6 @@ use crate::shard::{CoreLink, Message, ShardTable};
 use crate::sys::disk::Disk;
 use crate::sys::executor::{Queue, sleep, spawn};
 use crate::sys::mesh::{Inbox, Mesh, MeshPort};
-use crate::sys::net::Bound;
 use crate::sys::offload::Offload;
 use crate::sys::post;
 use engine::ShardPlan;
@@ -35,7 +35,7 @@ pub(super) struct Seat<F: Face> {
     pub(super) offload: Offload,
     pub(super) admission: Arc<Admission>,
     pub(super) port: MeshPort<Message>,
-    pub(super) bound: Bound,
+    pub(super) doors: Vec<Door>,
     pub(super) face: F,
     pub(super) orders: post::Receiver<Order>,
     pub(super) reports: post::Sender<(CoreId, Report)>,
@@ -50,7 +50,8 @@ struct Seated<F: Face> {
     inbox: Option<Inbox<Message>>,
     face: F,
     admission: Arc<Admission>,
-    bound: Option<Bound>,
+    /// Until they are opened.
+    doors: Vec<Door>,
     reports: post::Sender<(CoreId, Report)>,
     shard: Option<Shard<F>>,
     recovered: Option<Recovered>,
@@ -67,7 +68,7 @@ struct Shard<F: Face> {
 impl<F: Face> Seat<F> {
     /// Lives until it is told to leave.
     pub(super) async fn run(self) {
-        let Seat { core, data_dir, limits, offload, admission, port, bound, face, mut orders, reports } =
+        let Seat { core, data_dir, limits, offload, admission, port, doors, face, mut orders, reports } =
             self;
         let (mesh, inbox) = port.open();
         let disk = Disk::new(data_dir, offload, OPEN_FILES_MAX);
@@ -79,7 +80,7 @@ impl<F: Face> Seat<F> {
             inbox: Some(inbox),
             face,
             admission,
-            bound: Some(bound),
+            doors,
             reports,
             shard: None,
             recovered: None,
@@ -153,13 +154,20 @@ impl<F: Face> Seated<F> {
     }
 
     fn listen(&mut self) -> Result<(), ServeError> {
-        let bound = self.bound.take().expect("a core listens once");
-        let addr = bound.addr();
-        let listener = bound.listen().map_err(|error| ServeError::Address { addr, error })?;
-        let shard = self.shard();
-        let (link, core) = (shard.link.clone(), shard.core.clone());
-        let accept = self.connections.clone().accept::<F>(listener, link, core, self.admission.clone());
-        spawn(Queue::Net, accept);
+        let handshake_max = Duration::from_millis(self.limits.tls_handshake_timeout_ms);
+        for Door { bound, tls } in std::mem::take(&mut self.doors) {
+            let addr = bound.addr();
+            let listener = bound.listen().map_err(|error| ServeError::Address { addr, error })?;
+            let shard = self.shard();
+            let entrance = Entrance::<F> {
+                listener,
+                tls: tls.map(|acceptor| (acceptor, handshake_max)),
+                link: shard.link.clone(),
+                core: shard.core.clone(),
+                admission: self.admission.clone(),
+            };
+            spawn(Queue::Net, self.connections.clone().accept(entrance));
+        }
         self.report(Report::Listening);
         Ok(())
     }

@@ -112,7 +112,8 @@ fn config(dir: &Path, core_count: usize) -> ServerConfig {
     let cpus = allowed_cpus();
     ServerConfig {
         data_dir: dir.to_path_buf(),
-        http_addr: "127.0.0.1:0".parse().expect("an address"),
+        http_addr: Some("127.0.0.1:0".parse().expect("an address")),
+        tls: None,
         cores: (0..core_count).map(|core| cpus[core % cpus.len()]).collect(),
         partition_count: 0,
         limits: Limits { connections_max: 100, ..Limits::default() },
@@ -128,7 +129,7 @@ struct Client {
 
 impl Client {
     fn new(server: &Server) -> Client {
-        let stream = TcpStream::connect(server.ready().http_addr).expect("connects");
+        let stream = TcpStream::connect(server.ready().http_addr.expect("it listens")).expect("connects");
         stream.set_read_timeout(Some(LONG)).expect("a timeout");
         stream.set_nodelay(true).expect("no delay");
         Client { lines: BufReader::new(stream) }
@@ -222,7 +223,7 @@ fn parse_list(text: &str) -> Vec<u64> {
 fn a_stop_tells_the_connections_and_refuses_new_ones() {
     let dir = TempDir::new();
     let server = start(config(&dir.0, 2), LineFace).expect("starts");
-    let addr = server.ready().http_addr;
+    let addr = server.ready().http_addr.expect("it listens");
     let mut clients: Vec<Client> = (0..8).map(|_| Client::new(&server)).collect();
     assert!(clients.iter_mut().all(|client| client.ask("append s 1").parse::<u64>().is_ok()));
     server.stop();
@@ -260,7 +261,7 @@ fn an_address_in_use_is_refused_and_leaves_the_directory_free() {
 #[test]
 fn what_must_not_be_served_is_refused_before_anything_is_touched() {
     let dir = TempDir::new();
-    let http_addr = "0.0.0.0:8080".parse().expect("an address");
+    let http_addr = "0.0.0.0:8080".parse().ok();
     let open = ServerConfig { http_addr, is_dev: true, ..config(&dir.0, 1) };
     let error = start(open, LineFace).err().expect("everybody could reach it");
     assert!(error.to_string().starts_with("refusing to listen on 0.0.0.0:8080 in development mode"));

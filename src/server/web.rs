@@ -2,8 +2,8 @@
 //!
 //! The one place that knows both; `serve` and programs that embed the server start with it.
 
-use super::Face;
 use super::secret::SecretFiles;
+use super::{Face, Reload};
 use crate::broker::identity::{Common, IdentityConfig};
 use crate::faces::http::{self, HttpFace, Options};
 use crate::faces::listen;
@@ -65,16 +65,38 @@ impl Web {
     }
 }
 
+/// Other secrets are taken over by SIGHUP.
+fn reload_of(secrets: SecretFiles, common: Arc<Common>) -> Reload {
+    Box::new(move || {
+        let taken = secrets.load().and_then(|ring| common.set_secrets(&ring));
+        match taken {
+            Ok(()) => Ok("the secrets of sessions are read again".to_owned()),
+            Err(reason) => Err(format!("the secrets of sessions stay as they were: {reason}")),
+        }
+    })
+}
+
+/// So that a log that was moved away is begun anew.
+fn reload_of_log(options: Arc<Options>) -> Reload {
+    Box::new(move || match &options.access_log {
+        None => Ok("there is no access log to open again".to_owned()),
+        Some(access_log) => {
+            access_log.reopen();
+            Ok("the access log is opened again".to_owned())
+        }
+    })
+}
+
 impl Face for Web {
     type Core = http::Core;
 
-    fn prepare(&mut self, data_dir: &Path) -> Result<(), String> {
+    fn prepare(&mut self, data_dir: &Path) -> Result<Vec<Reload>, String> {
         let WebConfig { identity, secret_file, iorio_secret_file } = self.config.clone();
-        let secrets = SecretFiles::new(data_dir, secret_file, iorio_secret_file).load()?;
-        let common = Common::new(identity, self.hashing.clone(), &secrets)?;
+        let secrets = SecretFiles::new(data_dir, secret_file, iorio_secret_file);
+        let common = Common::new(identity, self.hashing.clone(), &secrets.load()?)?;
         let face = HttpFace::new(self.core_count, self.offload.clone(), listen::serve, &common);
         self.face = Some(face.with(self.options.clone()));
-        Ok(())
+        Ok(vec![reload_of(secrets, common), reload_of_log(self.options.clone())])
     }
 
     fn open(&self, link: Rc<CoreLink>) -> Rc<http::Core> {

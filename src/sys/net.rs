@@ -7,6 +7,7 @@
 
 use super::executor::timeout;
 use super::reactor::source::Source;
+use super::tls::session::Session;
 use bytes::BytesMut;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::cell::RefCell;
@@ -16,6 +17,8 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+
+mod secure;
 
 /// Connections that wait in the kernel to be accepted, per core.
 const BACKLOG: i32 = 1024;
@@ -116,14 +119,16 @@ impl Listener {
         let accept = |listener: &OwnedFd| SockRef::from(listener).accept().map(|accepted| (accepted, false));
         let (socket, peer) = poll_fn(|cx| self.source.poll_read(cx, accept)).await?;
         let peer = peer.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Stream { source: Source::new(socket), peer })
+        Ok(Stream { source: Source::new(socket), peer, tls: None })
     }
 }
 
-/// One TCP connection. Dropping it closes it.
+/// One TCP connection, plain or with TLS in it, which makes no difference to who reads and sends. Dropping it
+/// closes it.
 pub struct Stream {
     source: Source,
     peer: SocketAddr,
+    tls: Option<Box<Session>>,
 }
 
 impl Stream {
@@ -145,7 +150,7 @@ impl Stream {
                 return Err(error);
             }
         }
-        Ok(Stream { source, peer: addr })
+        Ok(Stream { source, peer: addr, tls: None })
     }
 
     /// The address at the other end.
@@ -172,6 +177,9 @@ impl Stream {
         bytes_max: usize,
     ) -> Poll<io::Result<usize>> {
         assert!(bytes_max > 0, "a read of nothing cannot be told from the end");
+        if let Some(session) = &mut self.tls {
+            return secure::poll_read(session, &self.source, cx, buf, bytes_max);
+        }
         SCRATCH.with_borrow_mut(|scratch| {
             let room = &mut scratch[..bytes_max.min(READ_BYTES_MAX)];
             let read = |socket: &OwnedFd| {
@@ -223,7 +231,7 @@ impl Stream {
     }
 
     fn poll_send_at<P: AsRef<[u8]>>(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         parts: &[P],
         at: Position,
@@ -237,16 +245,63 @@ impl Stream {
         }
     }
 
-    /// Tells the other end that nothing more will be sent.
+    /// Tells the other end that nothing more will be sent. With TLS and a socket that has no room, it is told
+    /// by the reads that follow.
     ///
     /// # Errors
     /// The system's error.
-    pub fn shutdown_write(&self) -> io::Result<()> {
-        SockRef::from(self.source.descriptor()).shutdown(Shutdown::Write)
+    pub fn shutdown_write(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(session) => secure::shutdown_write(session, &self.source),
+            None => shutdown(self.source.descriptor()),
+        }
+    }
+
+    /// With TLS, tells the other end that this is the end and no cut (RFC 8446 §6.1), if the socket has room
+    /// for it; for a stream that is dropped next. On a plain one the drop says all there is to say.
+    pub fn say_end(&mut self) {
+        if let Some(session) = &mut self.tls {
+            // Whoever is gone needs no goodbye.
+            let _ = secure::shutdown_write(session, &self.source);
+        }
+    }
+
+    /// Tells the other end that nothing more will be sent, and hears it out for a while: a connection that is
+    /// closed with unread bytes is reset, and what was sent last may be lost with it.
+    pub async fn linger(&mut self, limit: Duration, bytes_max: usize) {
+        if self.shutdown_write().is_err() {
+            return;
+        }
+        let hear_out = async {
+            let (mut rest, mut left) = (BytesMut::new(), bytes_max);
+            while let Ok(count @ 1..) = self.read(&mut rest, READ_BYTES_MAX).await {
+                rest.clear();
+                left = left.saturating_sub(count);
+                if left == 0 {
+                    return;
+                }
+            }
+        };
+        timeout(limit, hear_out).await;
+    }
+
+    /// What is known of the other end by TLS; `None` on a plain connection.
+    pub fn security(&self) -> Option<Security> {
+        self.tls
+            .as_ref()
+            .map(|session| Security { is_tls13: session.is_tls13(), client_name: session.client_name() })
+    }
+
+    /// From now on, TLS: all bytes of the handshake have been read and sent.
+    pub(in crate::sys) fn secure(&mut self, session: Box<Session>) {
+        self.tls = Some(session);
     }
 
     /// One send without waiting, gathered if there are several parts.
-    fn send_now<P: AsRef<[u8]>>(&self, parts: &[P], at: Position) -> io::Result<usize> {
+    fn send_now<P: AsRef<[u8]>>(&mut self, parts: &[P], at: Position) -> io::Result<usize> {
+        if let Some(session) = &mut self.tls {
+            return secure::send_now(session, &self.source, parts, at);
+        }
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let socket = SockRef::from(self.source.descriptor());
         let first = &parts[at.part].as_ref()[at.byte..];
@@ -263,6 +318,20 @@ impl Stream {
         }
         socket.send_vectored_with_flags(&slices[..count], flags)
     }
+}
+
+/// What TLS has made sure of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// Version 1.3, otherwise 1.2.
+    pub is_tls13: bool,
+    /// The common name in the certificate that the client has shown and that an authority of ours has signed.
+    pub client_name: Option<String>,
+}
+
+/// Closes the sending half.
+fn shutdown(socket: &OwnedFd) -> io::Result<()> {
+    SockRef::from(socket).shutdown(Shutdown::Write)
 }
 
 /// What a socket has now, without waiting.

@@ -74,6 +74,8 @@ pub struct Limits {
     pub body_timeout_ms: u64,
     /// Time an idle connection is kept, in milliseconds.
     pub idle_timeout_ms: u64,
+    /// Time for a TLS handshake, in milliseconds.
+    pub tls_handshake_timeout_ms: u64,
     /// Connections of the server.
     pub connections_max: usize,
     /// Connections of one address.
@@ -169,6 +171,7 @@ impl Default for Limits {
             head_timeout_ms: 10_000,
             body_timeout_ms: 30_000,
             idle_timeout_ms: 75_000,
+            tls_handshake_timeout_ms: 10_000,
             connections_max: 100_000,
             connections_per_address_max: 100_000,
             roles_max: 1_000_000,

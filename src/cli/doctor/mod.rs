@@ -81,7 +81,10 @@ fn plan(config: &Config, cores: &[usize]) -> Plan {
     Plan {
         cores: cores.to_vec(),
         connections_max: config.limits.connections_max,
-        is_on_network: !config.http.addr.ip().is_loopback(),
+        is_on_network: [config.http.addr, config.tls.addr]
+            .into_iter()
+            .flatten()
+            .any(|addr| !addr.ip().is_loopback()),
         is_dedicated: config.server.spin_us > 0,
         data_dir: config.server.data.clone(),
     }

@@ -6,11 +6,11 @@
 use super::super::answer::refusal;
 use super::super::client::{Call, Client, Server, lost};
 use super::super::error::{CliError, Exit};
+use super::super::transport::Transport;
 use super::{Ended, Feed};
 use crate::sys::random;
 use bytes::BytesMut;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::ErrorKind;
 use std::time::Duration;
 use websocket::{CloseCode, Config, Connection, Event, Role, check_response, client_key};
 
@@ -56,7 +56,7 @@ pub(crate) fn run(server: &Server, mut client: Client, feed: &mut Feed) -> Resul
 /// One upgraded connection.
 struct Conversation<'a> {
     server: &'a Server,
-    socket: TcpStream,
+    socket: Transport,
     connection: Connection,
 }
 

@@ -174,9 +174,7 @@ impl Connection {
                 return self.take_handoff();
             }
             if self.is_over() {
-                if !self.is_eof {
-                    linger(&mut self.stream).await;
-                }
+                linger(&mut self.stream, self.is_eof).await;
                 return End::Closed;
             }
             yield_if_needed().await;
@@ -199,7 +197,11 @@ impl Connection {
                 self.refuse_if_overloaded();
             }
             Woken::Timeout if self.phase != Phase::Idle => self.refuse_late(),
-            Woken::Timeout | Woken::Broken | Woken::Drain => return false,
+            Woken::Broken => return false,
+            Woken::Timeout | Woken::Drain => {
+                self.stream.say_end();
+                return false;
+            }
         }
         true
     }

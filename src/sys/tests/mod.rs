@@ -3,6 +3,7 @@
 mod cores;
 mod disks;
 mod network;
+mod tls;
 
 use super::executor::{CoreOptions, Spin, start_core};
 use std::future::Future;
