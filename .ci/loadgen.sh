@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The release build under load from outside, for a moment each: kills, then every kind of listener.
+# The release build under load from outside, for a moment each: kills, then every kind of listener, over TLS too.
 #
 # `loadgen` tells by its exit code whether all that was acknowledged is there, and whether each listener got
 # every event once and in order. Needs `millrace` and `loadgen` in the release folder.
@@ -11,7 +11,9 @@ source .ci/scratch.sh
 
 "$bin/loadgen" verify --server "$bin/millrace" --data "$work/verified" --kill-every 2s --for 10s --rate 2000
 
-"$bin/millrace" serve --http 127.0.0.1:0 --data "$work/listened" > "$work/ready" &
+"$bin/millrace" dev-cert --out "$work" > /dev/null
+"$bin/millrace" serve --http 127.0.0.1:0 --https 127.0.0.1:0 --tls-cert "$work/cert.pem" --tls-key "$work/key.pem" \
+    --data "$work/listened" > "$work/ready" &
 server=$!
 for _ in $(seq 100); do
     grep -q ready "$work/ready" && break
@@ -21,3 +23,7 @@ target=$(sed -n 's#.*ready: http://\([0-9.:]*\).*#\1#p' "$work/ready")
 for form in websocket sse longpoll; do
     "$bin/loadgen" listen --target "$target" --form "$form" --listeners 50 --rate 500 --duration 3s --warmup 1s
 done
+secure=$(sed -n 's#.* https://\([0-9.:]*\).*#\1#p' "$work/ready")
+tls=(--tls --cacert "$work/cert.pem" --target "$secure")
+"$bin/loadgen" append "${tls[@]}" --connections 32 --pipeline 8 --duration 3s --warmup 1s
+"$bin/loadgen" listen "${tls[@]}" --listeners 50 --rate 500 --duration 3s --warmup 1s

@@ -77,6 +77,15 @@ pub(crate) struct CommonArgs {
     /// The server's address [default: 127.0.0.1:8080, redis 6379, nchan 8081].
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) target: Option<String>,
+    /// Over TLS, with a full handshake for each connection.
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// With --tls: the certificate that the server is known by (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls", conflicts_with = "tls_insecure")]
+    pub(crate) cacert: Option<PathBuf>,
+    /// With --tls: take any certificate.
+    #[arg(long, requires = "tls")]
+    pub(crate) tls_insecure: bool,
     /// The kind of server.
     #[arg(long, value_enum, default_value = "millrace")]
     pub(crate) peer: Peer,

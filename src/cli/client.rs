@@ -412,3 +412,39 @@ fn open(server: &Server) -> Result<TcpStream, String> {
     }
     Err(reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(host: &str, port: Option<u16>, secure: bool) -> Result<(String, bool), Exit> {
+        let flags = RemoteFlags { host: Some(host.to_owned()), port, secure, ..RemoteFlags::default() };
+        let server = Server::from_flags(&flags).map_err(|error| error.exit)?;
+        Ok((server.authority(), server.trust.is_some()))
+    }
+
+    #[test]
+    fn a_server_is_named_by_host_and_port_or_by_a_url() {
+        for (host, port, secure, authority, is_secure) in [
+            ("h", None, false, "h:8080", false),
+            ("h", None, true, "h:8443", true),
+            ("h", Some(9), true, "h:9", true),
+            ("::1", None, false, "[::1]:8080", false),
+            ("https://h", None, false, "h:8443", true),
+            ("https://h/", Some(7), false, "h:7", true),
+            ("https://h:1", Some(1), true, "h:1", true),
+            ("https://[::1]:5", None, false, "[::1]:5", true),
+            ("https://[::1]", None, false, "[::1]:8443", true),
+            ("http://h:5/", None, false, "h:5", false),
+        ] {
+            assert_eq!(server(host, port, secure), Ok((authority.to_owned(), is_secure)), "{host}");
+        }
+        for bad in
+            ["https://", "https://h:x", "https://h:99999", "https://h/path", "https://u@h", "https://:1"]
+        {
+            assert_eq!(server(bad, None, false), Err(Exit::Usage), "{bad}");
+        }
+        assert_eq!(server("http://h", None, true), Err(Exit::Usage), "-s contradicts it");
+        assert_eq!(server("https://h:1", Some(2), false), Err(Exit::Usage), "two ports");
+    }
+}

@@ -134,10 +134,12 @@ impl Connections {
                             drop(counted);
                         }),
                         Some(tls) => {
-                            let shaken = shake_hands(tls.clone(), stream, link.clone());
+                            let (tls, link) = (tls.clone(), link.clone());
                             spawn(Queue::Net, async move {
-                                // In a box, so that a connection that is served holds nothing of it.
-                                if let Some(stream) = Box::pin(shaken).await {
+                                // Made here and in a box, so that a connection that is served holds nothing
+                                // of its handshake: neither in its place nor as an argument.
+                                let shaken = Box::pin(shake_hands(tls, stream, link)).await;
+                                if let Some(stream) = shaken {
                                     F::serve(core, stream).await;
                                 }
                                 drop(counted);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 fn a_slow_handshake_is_cut_while_others_are_served() {
     let dir = Dir::new();
     let pair = dir.pair("server");
-    let settings = [("MILLRACE_LIMITS__TLS_HANDSHAKE_TIMEOUT_MS", "1500")];
+    let settings = [("MILLRACE_LIMITS__TLS_HANDSHAKE_TIMEOUT_MS", "3000")];
     let server = Server::start_with(&dir, &pair, &["--cores", "1"], &settings);
     let begin = Instant::now();
     let mut silent: Vec<TcpStream> =
@@ -25,14 +25,14 @@ fn a_slow_handshake_is_cut_while_others_are_served() {
         assert_eq!(client.ask("GET", "/ping", b"").expect("answers").head.status(), 200);
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(begin.elapsed() < Duration::from_millis(1500), "others do not wait for them");
+    assert!(begin.elapsed() < Duration::from_millis(3000), "others do not wait for them");
     for mut socket in silent {
         socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a TCP option");
         // Cut, with or without a reset.
         assert!(matches!(socket.read(&mut [0; 10]), Ok(0) | Err(_)));
     }
     let took = begin.elapsed();
-    assert!(took >= Duration::from_millis(1400) && took < Duration::from_secs(10), "{took:?}");
+    assert!(took >= Duration::from_millis(2900) && took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

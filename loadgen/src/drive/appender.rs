@@ -130,7 +130,7 @@ impl Appender {
             if retry_ns > now_ns {
                 continue;
             }
-            match Socket::connect(self.plan.target, registry, index, None) {
+            match Socket::connect(self.plan.target, registry, index, None, self.plan.secure.as_ref()) {
                 Ok(socket) => writer.link = Link::Connecting(socket),
                 Err(error) => {
                     meter.handle_error(&format!("connect: {}", error.kind()), 1);

@@ -189,7 +189,8 @@ impl Listeners {
         let listener = &mut self.listeners[index];
         let receive_bytes = listener.is_slow.then_some(SLOW_RECEIVE_BYTES);
         let token = self.token_base + index;
-        let mut socket = match Socket::connect(self.plan.target, registry, token, receive_bytes) {
+        let secure = self.plan.secure.as_ref();
+        let mut socket = match Socket::connect(self.plan.target, registry, token, receive_bytes, secure) {
             Ok(socket) => socket,
             Err(error) => return Ok(Err(error)),
         };

@@ -10,6 +10,7 @@ pub(crate) mod plan;
 pub(crate) mod processes;
 pub(crate) mod progress;
 pub(crate) mod reactor;
+pub(crate) mod secure;
 pub(crate) mod shared;
 pub(crate) mod socket;
 pub(crate) mod worker;

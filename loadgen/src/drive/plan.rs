@@ -3,6 +3,7 @@
 //! Built by the verbs, shared by all threads, never changed while a run goes on. One plan is one rate; a
 //! sweep makes a plan for each.
 
+use super::secure::Secure;
 use crate::decide::schedule::Pace;
 use crate::wire::append::AppendForm;
 use crate::wire::listen::ListenForm;
@@ -74,6 +75,8 @@ pub(crate) struct ListenPlan {
 pub(crate) struct LoadPlan {
     /// The server's address.
     pub(crate) target: SocketAddr,
+    /// With TLS, and how.
+    pub(crate) secure: Option<Secure>,
     /// The requests.
     pub(crate) append: AppendForm,
     /// Streams written to.

@@ -4,6 +4,7 @@
 //! what is to be sent gathers in `output` until it is flushed. A short read means that nothing is left, so
 //! there is no second call that only says so.
 
+use super::secure::{Secure, Session};
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -14,6 +15,9 @@ use std::net::SocketAddr;
 pub(crate) const SCRATCH_BYTES: usize = 256 << 10;
 /// Output capacity beyond which a buffer is not kept.
 const OUTPUT_KEEP_BYTES: usize = 1 << 20;
+
+/// Bytes of a handshake read at once: what a server sends in one go.
+const HANDSHAKE_SCRATCH_BYTES: usize = 8 << 10;
 
 /// What a read brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,7 @@ pub(crate) struct Socket {
     /// Bytes to send.
     pub(crate) output: BytesMut,
     is_connected: bool,
+    tls: Option<Box<Session>>,
 }
 
 impl Socket {
@@ -45,7 +50,9 @@ impl Socket {
         registry: &Registry,
         token: usize,
         receive_bytes: Option<usize>,
+        secure: Option<&Secure>,
     ) -> io::Result<Socket> {
+        let tls = secure.map(Secure::session).transpose()?;
         let mut stream = TcpStream::connect(target)?;
         let options = socket2::SockRef::from(&stream);
         options.set_tcp_nodelay(true)?;
@@ -53,10 +60,10 @@ impl Socket {
             options.set_recv_buffer_size(bytes)?;
         }
         registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE)?;
-        Ok(Socket { stream, input: BytesMut::new(), output: BytesMut::new(), is_connected: false })
+        Ok(Socket { stream, input: BytesMut::new(), output: BytesMut::new(), is_connected: false, tls })
     }
 
-    /// Whether the connection is made; asks the kernel until it is.
+    /// Whether the connection is made, with TLS after the handshake; asks the kernel until it is.
     ///
     /// # Errors
     /// Why it cannot be made.
@@ -71,7 +78,25 @@ impl Socket {
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        self.shake_hands()
+    }
+
+    /// Goes on with the handshake, if there is one; whether it is over.
+    fn shake_hands(&mut self) -> io::Result<bool> {
+        let Some(tls) = &mut self.tls else { return Ok(true) };
+        let mut scratch = [0; HANDSHAKE_SCRATCH_BYTES];
+        while tls.is_handshaking() {
+            tls.send(&mut self.stream)?;
+            match self.stream.read(&mut scratch) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => tls.take_in(&scratch[..count], &mut self.input)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        tls.send(&mut self.stream)?;
+        Ok(!tls.is_handshaking())
     }
 
     /// Reads once what is there into `input`, at most `scratch.len()` bytes.
@@ -80,7 +105,13 @@ impl Socket {
             match self.stream.read(scratch) {
                 Ok(0) => return Ok(Filled::Ended),
                 Ok(count) => {
-                    self.input.extend_from_slice(&scratch[..count]);
+                    match &mut self.tls {
+                        None => self.input.extend_from_slice(&scratch[..count]),
+                        Some(tls) => {
+                            tls.take_in(&scratch[..count], &mut self.input)?;
+                            tls.send(&mut self.stream)?;
+                        }
+                    }
                     return Ok(if count < scratch.len() { Filled::Drained } else { Filled::More });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Filled::Drained),
@@ -92,6 +123,14 @@ impl Socket {
 
     /// Sends what is to be sent, as far as there is room.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            if !self.is_connected || tls.is_handshaking() {
+                return Ok(());
+            }
+            tls.put(&self.output)?;
+            self.output.clear();
+            return tls.send(&mut self.stream);
+        }
         while !self.output.is_empty() && self.is_connected {
             match self.stream.write(&self.output) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),

@@ -29,6 +29,9 @@ pub(crate) fn run(args: &AppendArgs, arguments: &[String], clock: Clock) -> Resu
     check(args)?;
     let (target, host) = common::resolve(args.common.target.as_deref(), args.common.peer)?;
     load::probe(target)?;
+    if args.ack == Ack::Memory && args.common.tls {
+        return Err(Failure::usage("--ack memory with --tls: the bucket is set up over plain HTTP"));
+    }
     if args.ack == Ack::Memory {
         crate::verify::client::allow_memory_ack(target, &args.common.bucket)?;
     }
@@ -82,7 +85,7 @@ fn announce(pace: Pace, args: &AppendArgs) {
 }
 
 fn one(args: &AppendArgs, pace: Pace, server: (SocketAddr, &str), clock: Clock) -> Result<Run, Failure> {
-    let plan = plan(args, pace, server);
+    let plan = plan(args, pace, server)?;
     let offered_per_s = offered_per_s(&plan);
     let outcome = load::run_load(plan, clock, &args.common.server_pid)?;
     let has_server = !args.common.server_pid.is_empty();
@@ -91,7 +94,8 @@ fn one(args: &AppendArgs, pace: Pace, server: (SocketAddr, &str), clock: Clock) 
 }
 
 /// The plan of one rate.
-fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> LoadPlan {
+fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> Result<LoadPlan, Failure> {
+    let secure = common::secure(&args.common, host)?;
     let common = &args.common;
     let append = AppendForm {
         peer: common.peer,
@@ -107,8 +111,9 @@ fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> Lo
         OrderArg::Random => Order::Random { skew: args.skew },
         OrderArg::Round => Order::Round,
     };
-    LoadPlan {
+    Ok(LoadPlan {
         target,
+        secure,
         append,
         streams: args.streams,
         order,
@@ -125,5 +130,5 @@ fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> Lo
         listen: None,
         history: Vec::new(),
         seed: common.seed,
-    }
+    })
 }

@@ -5,6 +5,7 @@
 use crate::cli::CommonArgs;
 use crate::decide::payload::EVENT_BYTES_MIN;
 use crate::drive::processes;
+use crate::drive::secure::Secure;
 use crate::failure::{Exit, Failure};
 use crate::outcome::result::{FORMAT, ResultFile, Run};
 use crate::outcome::table;
@@ -30,6 +31,23 @@ pub(crate) fn resolve(text: Option<&str>, peer: Peer) -> Result<(SocketAddr, Str
     let mut found = host.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
     let address = found.next().ok_or_else(|| wrong("no address".to_owned()))?;
     Ok((address, host.to_owned()))
+}
+
+/// TLS, if it is asked for.
+pub(crate) fn secure(common: &CommonArgs, host: &str) -> Result<Option<Secure>, Failure> {
+    if !common.tls {
+        return Ok(None);
+    }
+    if common.peer != Peer::Millrace {
+        return Err(Failure::usage("--tls is for millrace alone"));
+    }
+    if common.cacert.is_none() && !common.tls_insecure {
+        return Err(Failure::usage("--tls needs to know the server")
+            .next("name its certificate with --cacert, or take any with --tls-insecure"));
+    }
+    Secure::new(host, common.cacert.as_deref())
+        .map(Some)
+        .map_err(|error| Failure::usage(format!("--tls: {error}")))
 }
 
 /// Checks what every load has.

@@ -37,7 +37,7 @@ pub(crate) fn run(args: &ListenArgs, arguments: &[String], clock: Clock) -> Resu
     let (target, host) = common::resolve(args.common.target.as_deref(), args.common.peer)?;
     load::probe(target)?;
     let prefix = format!("l{:x}-", common::unix_ms());
-    let mut plan = plan(args, form, (target, &host), &prefix);
+    let mut plan = plan(args, form, (target, &host), &prefix)?;
     if args.history > 0 {
         plan.history = write_history(args, &plan, clock)?;
     }
@@ -135,7 +135,13 @@ fn listen_plan(args: &ListenArgs, form: Form, host: &str, prefix: &str) -> Liste
     }
 }
 
-fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefix: &str) -> LoadPlan {
+fn plan(
+    args: &ListenArgs,
+    form: Form,
+    (target, host): (SocketAddr, &str),
+    prefix: &str,
+) -> Result<LoadPlan, Failure> {
+    let secure = common::secure(&args.common, host)?;
     let common = &args.common;
     let append = AppendForm {
         peer: common.peer,
@@ -147,8 +153,9 @@ fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefi
         shape: Shape::Json,
         is_ack_memory: false,
     };
-    LoadPlan {
+    Ok(LoadPlan {
         target,
+        secure,
         append,
         streams: args.streams,
         order: Order::Round,
@@ -165,7 +172,7 @@ fn plan(args: &ListenArgs, form: Form, (target, host): (SocketAddr, &str), prefi
         listen: Some(listen_plan(args, form, host, prefix)),
         history: vec![0; args.streams],
         seed: common.seed,
-    }
+    })
 }
 
 /// Writes what stands in the streams before anybody listens; gives each stream's last number.

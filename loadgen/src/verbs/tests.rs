@@ -161,6 +161,11 @@ fn options_that_do_not_fit_are_refused_by_name_before_anything_is_started() {
         ("listen", &["--slow=2", "--listeners=1"], "--slow 2 of --listeners 1"),
         ("listen", &["--slow-mode=ignore"], "--slow-mode is wait, skip or close"),
         ("append", &["--lisseners=3"], "unexpected argument"),
+        ("append", &["--tls"], "--tls needs to know the server"),
+        ("append", &["--tls", "--cacert=/nowhere.pem"], "--tls: /nowhere.pem: "),
+        ("append", &["--tls", "--tls-insecure", "--peer=redis"], "--tls is for millrace alone"),
+        ("append", &["--tls", "--tls-insecure", "--ack=memory"], "--ack memory with --tls"),
+        ("append", &["--cacert=x"], "required arguments were not provided"),
     ] {
         let failure = run(&server, verb, flags).expect_err(said);
         assert!(failure.to_string().contains(said), "{failure}");
