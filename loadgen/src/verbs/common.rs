@@ -8,6 +8,7 @@ use crate::drive::processes;
 use crate::failure::{Exit, Failure};
 use crate::outcome::result::{FORMAT, ResultFile, Run};
 use crate::outcome::table;
+use crate::verbs::login;
 use crate::wire::peer::Peer;
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -50,6 +51,7 @@ pub(crate) fn check(common: &CommonArgs, batch: usize, connections: usize) -> Re
         return Err(Failure::usage(message).next("use smaller ones"));
     }
     common.peer.check_batch(batch).map_err(Failure::usage)?;
+    login::check(&common.login, common.peer)?;
     types::BucketName::parse(&common.bucket)
         .map_err(|error| Failure::usage(format!("--bucket {}: {error}", common.bucket)))?;
     let is_plain = common.bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -85,7 +87,7 @@ pub(crate) fn result_file(
         loadgen: env!("CARGO_PKG_VERSION").to_owned(),
         verb: verb.to_owned(),
         name: common.name.clone().unwrap_or_else(|| verb.to_owned()),
-        command: format!("loadgen {}", arguments.join(" ")),
+        command: login::shown_command(arguments),
         peer: common.peer.to_string(),
         target: target.to_string(),
         started_unix_ms,
