@@ -11,6 +11,8 @@ source .ci/scratch.sh
 
 "$bin/loadgen" verify --server "$bin/millrace" --data "$work/verified" --kill-every 2s --for 10s --rate 2000
 
+# The verifier makes the administrator's password of its server itself; this one is of the server below.
+export MILLRACE_ADMIN_PASSWORD=tea-at-five MILLRACE_PASSWORD=tea-at-five
 "$bin/millrace" serve --http 127.0.0.1:0 --data "$work/listened" > "$work/ready" &
 server=$!
 for _ in $(seq 100); do
@@ -19,5 +21,5 @@ for _ in $(seq 100); do
 done
 target=$(sed -n 's#.*ready: http://\([0-9.:]*\).*#\1#p' "$work/ready")
 for form in websocket sse longpoll; do
-    "$bin/loadgen" listen --target "$target" --form "$form" --listeners 50 --rate 500 --duration 3s --warmup 1s
+    "$bin/loadgen" listen --target "$target" --user admin --form "$form" --listeners 50 --rate 500 --duration 3s --warmup 1s
 done
