@@ -9,6 +9,7 @@ use crate::quantity::{
     CoreList, RateList, parse_bytes, parse_cores, parse_duration, parse_rate, parse_rates,
 };
 use crate::wire::peer::{Form, Peer};
+use crate::wire::token::Token;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -32,12 +33,16 @@ pub(crate) struct Cli {
 
 const AFTER_HELP: &str = "\
 Examples:
-  loadgen append --connections 64 --duration 10s       closed loop: as fast as it goes
-  loadgen append --rate 20k --server-pid 4711          open loop, with the server's cpu and memory
-  loadgen append --sweep 10k,20k,40k --out sweep.json  several rates, one result
-  loadgen listen --listeners 100 --rate 1000           fan-out, 1 to 100
+  export MILLRACE_PASSWORD=secret                      admin's at `millrace serve --dev`
+  loadgen append --user admin --connections 64         closed loop: as fast as it goes
+  loadgen append --user admin --rate 20k --server-pid 4711
+                                                       open loop, with the server's cpu and memory
+  loadgen append --user admin --sweep 10k,20k,40k --out sweep.json
+                                                       several rates, one result
+  loadgen listen --user admin --listeners 100 --rate 1000
+                                                       fan-out, 1 to 100
   loadgen verify --server target/release/millrace --data ./verify --kill-every 5s --for 1m
-  loadgen run post-128-c64 --server-pid 4711           a scenario from loadgen/scenarios
+  loadgen run post-128-c64 --user admin                a scenario from loadgen/scenarios
   loadgen report sweep.json -o report.html             plots and a table
   loadgen compare post-128-c64 --against redis         in turn with a peer
 
@@ -71,6 +76,32 @@ pub(crate) enum Verb {
     Compare(CompareArgs),
 }
 
+/// As whom requests are made; without a word of it, as `anonymous`.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct LoginArgs {
+    /// Log in as this user of Millrace before the load.
+    #[arg(long, value_name = "NAME", conflicts_with = "token")]
+    pub(crate) user: Option<String>,
+    /// The user's password: the first line of this file [default: MILLRACE_PASSWORD of the environment].
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// The token of a session, in place of a user.
+    #[arg(long, value_name = "TOKEN", value_parser = any_token)]
+    pub(crate) token: Option<Token>,
+}
+
+impl LoginArgs {
+    /// Whether nobody is named.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.user.is_none() && self.token.is_none()
+    }
+}
+
+/// Any text: a parser that refuses one would show it.
+fn any_token(text: &str) -> Result<Token, std::convert::Infallible> {
+    Ok(Token::of(text))
+}
+
 /// What every load has.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CommonArgs {
@@ -89,6 +120,9 @@ pub(crate) struct CommonArgs {
     /// The kind of server.
     #[arg(long, value_enum, default_value = "millrace")]
     pub(crate) peer: Peer,
+    /// As whom.
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
     /// The bucket; for redis the beginning of the key, for nchan of the channel.
     #[arg(long, default_value = "load")]
     pub(crate) bucket: String,
@@ -259,7 +293,7 @@ Exit code 0 if all holds, 1 if not; then every breach is printed with its stream
 
 Examples:
   loadgen verify --server target/release/millrace --data ./verify --kill-every 5s --for 10m
-  loadgen verify --target 127.0.0.1:8080 --for 30s          a running server, without kills"
+  loadgen verify --target 127.0.0.1:8080 --user admin --for 30s     a running server, without kills"
 )]
 pub(crate) struct VerifyArgs {
     /// The program to start, kill and start again.
@@ -274,6 +308,9 @@ pub(crate) struct VerifyArgs {
     /// A running server instead; it is not killed.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) target: Option<String>,
+    /// As whom; at a server that is started here, its administrator if nobody is named.
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
     /// How long to write.
     #[arg(long = "for", value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
     pub(crate) length: Duration,
@@ -310,7 +347,7 @@ A scenario is a TOML file: `verb`, `about`, and the verb's flags without their d
 scenario's name are added and win.
 
 Examples:
-  loadgen run post-128-c64 --duration 30s
+  loadgen run post-128-c64 --user admin --password-file ./admin --duration 30s
   loadgen run ./mine.toml --peer redis --server-pid 4711")]
 pub(crate) struct RunArgs {
     /// Where scenarios are found by name.

@@ -16,6 +16,7 @@ import path from "node:path";
 const [binary, chromium = "chromium"] = process.argv.slice(2);
 const EVENTS = 600;
 const CUTS = 6;
+const PASSWORD = "tea at five";
 const folder = mkdtempSync(path.join(os.tmpdir(), "millrace-browser-"));
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -23,6 +24,7 @@ function startServer() {
   const data = path.join(folder, "data");
   const server = spawn(binary, ["serve", "--http", "127.0.0.1:0", "--data", data], {
     stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, MILLRACE_ADMIN_PASSWORD: PASSWORD },
   });
   return new Promise((resolve, reject) => {
     server.on("exit", (code) => reject(new Error(`the server ended with ${code}`)));
@@ -31,6 +33,14 @@ function startServer() {
       if (port) resolve({ server, port: Number(port) });
     });
   });
+}
+
+async function logIn(port) {
+  const body = JSON.stringify({ username: "admin", password: PASSWORD });
+  const headers = { "content-type": "application/json" };
+  const reply = await fetch(`http://127.0.0.1:${port}/sessions`, { method: "POST", headers, body });
+  if (reply.status !== 201) throw new Error(`the login was answered with ${reply.status}`);
+  return (await reply.json()).token;
 }
 
 // Passes bytes on; `cut` ends every connection without a word.
@@ -78,8 +88,8 @@ function startBrowser() {
   return { browser, command };
 }
 
-// Runs in the page.
-async function page(EVENTS) {
+// Runs in the page. A browser can give headers to fetch only: the other two name the token in the address.
+async function page(EVENTS, token) {
   const heard = { sse: [], websocket: [], poll: [] };
   const resumed = { sse: 0, websocket: 0, poll: 0, post: 0 };
   window.state = { heard, resumed, posted: 0 };
@@ -87,12 +97,12 @@ async function page(EVENTS) {
   const note = (form, text) => { for (const item of JSON.parse(text)) heard[form].push([item.meta.id, item.data.n]); };
   const next = (form) => (heard[form].at(-1)?.[0] ?? 0) + 1;
 
-  const source = new EventSource("/listen?s=b:s:1");
+  const source = new EventSource(`/listen?s=b:s:1&jwt=${token}`);
   source.onmessage = (message) => note("sse", message.data);
   source.onerror = () => { resumed.sse += 1; };
 
   const connect = () => {
-    const socket = new WebSocket(`ws://${location.host}/listen?s=b:s:${next("websocket")}`);
+    const socket = new WebSocket(`ws://${location.host}/listen?s=b:s:${next("websocket")}&jwt=${token}`);
     socket.onmessage = (message) => note("websocket", message.data);
     socket.onclose = () => { resumed.websocket += 1; setTimeout(connect, 50); };
   };
@@ -101,14 +111,14 @@ async function page(EVENTS) {
   (async () => {
     for (;;) {
       try {
-        const reply = await fetch(`/listen?s=b:s:${next("poll")}&timeout=20`);
+        const reply = await fetch(`/listen?s=b:s:${next("poll")}&timeout=20`, { headers: { "x-session": token } });
         if (reply.status === 200) note("poll", await reply.text());
       } catch { resumed.poll += 1; await pause(50); }
     }
   })();
 
   for (let n = 1; n <= EVENTS; n += 1) {
-    const headers = { "content-type": "application/json", "idempotency-key": `n${n}` };
+    const headers = { "content-type": "application/json", "idempotency-key": `n${n}`, "x-session": token };
     for (;;) {
       try {
         const reply = await fetch("/streams/b/s", { method: "POST", headers, body: JSON.stringify({ n }) });
@@ -123,6 +133,7 @@ async function page(EVENTS) {
 }
 
 const { server, port } = await startServer();
+const token = await logIn(port);
 const { proxy, cut, port: front } = await startProxy(port);
 const { browser, command } = startBrowser();
 let failed = true;
@@ -137,7 +148,7 @@ try {
     return result.value;
   };
   while ((await evaluate("location.href + document.readyState")) !== `http://127.0.0.1:${front}/pingcomplete`) await sleep(50);
-  await evaluate(`(${page})(${EVENTS}); 0`);
+  await evaluate(`(${page})(${EVENTS}, ${JSON.stringify(token)}); 0`);
   for (let n = 0; n < CUTS; n += 1) {
     await sleep(4000);
     console.log(`cut ${cut()} sockets after ${await evaluate("state.posted")} posts`);

@@ -206,8 +206,9 @@ impl Watch<'_> {
                 let count = self.shared.ready_count();
                 let seconds = READY_TIMEOUT.as_secs();
                 let message = format!("only {count} of {wanted} connections stood after {seconds} s");
-                return Err(Failure::new(Exit::Unreachable, message)
-                    .next("see the server's limits of connections and its log, or use fewer"));
+                return Err(Failure::new(Exit::Unreachable, message).next(
+                    "see the server's limits of connections and its log, or use fewer; log in with --user",
+                ));
             }
             thread::sleep(Duration::from_millis(1));
         }

@@ -88,6 +88,9 @@ pub(crate) fn notes(file: &ResultFile) -> String {
         for (kind, count) in &run.errors {
             text.push_str(&format!("error: {kind}: {}\n", show_count(*count as f64)));
         }
+        if file.peer == "millrace" && run.errors.keys().any(|kind| kind.contains("401")) {
+            text.push_str("401 says that somebody else may do this: log in with --user, or give --token\n");
+        }
         if run.unsent > 0 {
             let unsent = show_count(run.unsent as f64);
             text.push_str(&format!("unsent: {unsent} requests were due and found no connection with room\n"));
@@ -173,6 +176,10 @@ mod tests {
             "{text}"
         );
         assert!(notes(&file).contains("error: status 503: 2\n"));
+        assert!(!notes(&file).contains("log in"));
+        let mut refused = file.clone();
+        refused.runs[0].errors.insert("status 401".to_owned(), 7);
+        assert!(notes(&refused).contains("log in with --user"), "{}", notes(&refused));
         let steadiness = "p99 of intervals of 1 s: median 1.60 ms, worst 2.40 ms (1.5 times the median)\n";
         assert!(notes(&file).contains(steadiness), "{}", notes(&file));
     }

@@ -3,7 +3,7 @@
 //! Options become plans; `drive` runs them. Also makes the plan of a bucket's settings where a weaker
 //! acknowledgement is asked for.
 
-use super::common;
+use super::{common, login};
 use crate::cli::{Ack, AppendArgs, OrderArg};
 use crate::clock::Clock;
 use crate::decide::schedule::Pace;
@@ -15,6 +15,7 @@ use crate::outcome::summary::{Asked, run_of};
 use crate::quantity::{RateList, show_count};
 use crate::wire::append::{AppendForm, STREAMS_MAX};
 use crate::wire::peer::Peer;
+use crate::wire::token::Token;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 
@@ -32,13 +33,15 @@ pub(crate) fn run(args: &AppendArgs, arguments: &[String], clock: Clock) -> Resu
     if args.ack == Ack::Memory && args.common.tls {
         return Err(Failure::usage("--ack memory with --tls: the bucket is set up over plain HTTP"));
     }
+    common::check_login(&args.common)?;
+    let token = login::token_of(&args.common.login, target)?;
     if args.ack == Ack::Memory {
-        crate::verify::client::allow_memory_ack(target, &args.common.bucket)?;
+        crate::verify::client::allow_memory_ack(target, &token, &args.common.bucket)?;
     }
     let mut runs = Vec::new();
     for pace in paces(args) {
         announce(pace, args);
-        runs.push(one(args, pace, (target, &host), clock)?);
+        runs.push(one(args, pace, (target, &host, &token), clock)?);
     }
     Ok(common::result_file("append", started, &args.common, target, arguments, runs))
 }
@@ -84,7 +87,12 @@ fn announce(pace: Pace, args: &AppendArgs) {
     }
 }
 
-fn one(args: &AppendArgs, pace: Pace, server: (SocketAddr, &str), clock: Clock) -> Result<Run, Failure> {
+fn one(
+    args: &AppendArgs,
+    pace: Pace,
+    server: (SocketAddr, &str, &Token),
+    clock: Clock,
+) -> Result<Run, Failure> {
     let plan = plan(args, pace, server)?;
     let offered_per_s = offered_per_s(&plan);
     let outcome = load::run_load(plan, clock, &args.common.server_pid)?;
@@ -94,7 +102,11 @@ fn one(args: &AppendArgs, pace: Pace, server: (SocketAddr, &str), clock: Clock) 
 }
 
 /// The plan of one rate.
-fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> Result<LoadPlan, Failure> {
+fn plan(
+    args: &AppendArgs,
+    pace: Pace,
+    (target, host, token): (SocketAddr, &str, &Token),
+) -> Result<LoadPlan, Failure> {
     let secure = common::secure(&args.common, host)?;
     let common = &args.common;
     let append = AppendForm {
@@ -106,6 +118,7 @@ fn plan(args: &AppendArgs, pace: Pace, (target, host): (SocketAddr, &str)) -> Re
         event_bytes: common.bytes,
         shape: args.shape,
         is_ack_memory: args.ack == Ack::Memory,
+        token: token.clone(),
     };
     let order = match args.order {
         OrderArg::Random => Order::Random { skew: args.skew },

@@ -9,6 +9,7 @@ use crate::drive::secure::Secure;
 use crate::failure::{Exit, Failure};
 use crate::outcome::result::{FORMAT, ResultFile, Run};
 use crate::outcome::table;
+use crate::verbs::login;
 use crate::wire::peer::Peer;
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -31,6 +32,18 @@ pub(crate) fn resolve(text: Option<&str>, peer: Peer) -> Result<(SocketAddr, Str
     let mut found = host.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
     let address = found.next().ok_or_else(|| wrong("no address".to_owned()))?;
     Ok((address, host.to_owned()))
+}
+
+/// A login goes over plain HTTP, where a password has no business when TLS is asked for.
+///
+/// # Errors
+/// A user together with TLS.
+pub(crate) fn check_login(args: &CommonArgs) -> Result<(), Failure> {
+    if args.tls && args.login.user.is_some() {
+        return Err(Failure::usage("--user with --tls: loadgen logs in over plain HTTP only")
+            .next("log in with `millrace -s`, and give the token with --token"));
+    }
+    Ok(())
 }
 
 /// TLS, if it is asked for.
@@ -68,6 +81,7 @@ pub(crate) fn check(common: &CommonArgs, batch: usize, connections: usize) -> Re
         return Err(Failure::usage(message).next("use smaller ones"));
     }
     common.peer.check_batch(batch).map_err(Failure::usage)?;
+    login::check(&common.login, common.peer)?;
     types::BucketName::parse(&common.bucket)
         .map_err(|error| Failure::usage(format!("--bucket {}: {error}", common.bucket)))?;
     let is_plain = common.bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -103,7 +117,7 @@ pub(crate) fn result_file(
         loadgen: env!("CARGO_PKG_VERSION").to_owned(),
         verb: verb.to_owned(),
         name: common.name.clone().unwrap_or_else(|| verb.to_owned()),
-        command: format!("loadgen {}", arguments.join(" ")),
+        command: login::shown_command(arguments),
         peer: common.peer.to_string(),
         target: target.to_string(),
         started_unix_ms,

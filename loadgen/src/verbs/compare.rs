@@ -5,8 +5,8 @@
 //! medians; its spread is that of the rounds, since a machine's mood is the same for both halves of one.
 
 use super::peers::RunningPeer;
-use super::{append, common, listen, parse, scenario};
-use crate::cli::{Cli, CompareArgs, Verb};
+use super::{append, common, listen, login, parse, scenario};
+use crate::cli::{Cli, CompareArgs, LoginArgs, Verb};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::outcome::result::{ResultFile, Run};
@@ -14,6 +14,7 @@ use crate::outcome::table::align;
 use crate::quantity::{CoreList, show_count, show_ns};
 use crate::verify::server::{Recipe, Server, words};
 use crate::wire::peer::Peer;
+use crate::wire::token::Token;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,12 +51,13 @@ pub(crate) fn run(args: &CompareArgs, clock: Clock) -> Result<(), Failure> {
     common::print(&text(args, &files, &durability))
 }
 
-/// The scenario's verb with flags for this server.
+/// The scenario's verb with flags for this server. Whom a scenario names is nobody at a server that was just
+/// started: the token counts, or for a peer nothing.
 fn load(
     args: &CompareArgs,
     peer: Peer,
-    target: &str,
-    pids: &[u32],
+    (target, pids): (&str, &[u32]),
+    token: Option<Token>,
     clock: Clock,
 ) -> Result<ResultFile, Failure> {
     let mut flags = args.flags.clone();
@@ -67,9 +69,14 @@ fn load(
     }
     let arguments = scenario::arguments_of(&args.scenarios, &args.scenario, &flags)?;
     let Cli { verb } = parse(&arguments)?;
+    let login = LoginArgs { token, ..LoginArgs::default() };
     match verb {
-        Verb::Append(args) => append::run(&args, &arguments, clock),
-        Verb::Listen(args) => {
+        Verb::Append(mut args) => {
+            args.common.login = login;
+            append::run(&args, &arguments, clock)
+        }
+        Verb::Listen(mut args) => {
+            args.common.login = login;
             let file = listen::run(&args, &arguments, clock)?;
             listen::judge(&file).map(|()| file)
         }
@@ -79,14 +86,18 @@ fn load(
 
 fn against_millrace(args: &CompareArgs, round: usize, clock: Clock) -> Result<ResultFile, Failure> {
     let data = args.data.join(format!("millrace-{}-{round}", std::process::id()));
+    let password = login::new_password()?;
     let server = Server::start_by(Recipe {
         program: args.server.clone(),
         arguments: words(&args.server_args),
         data: data.clone(),
         cores: cores_of(args.server_cores.as_ref()),
+        admin_password: Some(password.clone()),
         start_timeout: START_TIMEOUT,
     })?;
-    let file = load(args, Peer::Millrace, &server.target().to_string(), &[server.pid()], clock);
+    let token = login::own_token(server.target(), &password)?;
+    let (target, pid) = (server.target().to_string(), server.pid());
+    let file = load(args, Peer::Millrace, (&target, &[pid]), Some(token), clock);
     server.stop()?;
     remove(&data)?;
     file
@@ -96,7 +107,7 @@ fn against_peer(args: &CompareArgs, clock: Clock) -> Result<(ResultFile, String)
     let files = absolute(&args.data)?.join("peers");
     let peer = RunningPeer::start(args.against, &args.peers, &files, &cores_of(args.server_cores.as_ref()))?;
     let ready = &peer.ready;
-    let file = load(args, args.against, &ready.target.to_string(), &ready.pids, clock)?;
+    let file = load(args, args.against, (&ready.target.to_string(), &ready.pids), None, clock)?;
     Ok((file, ready.durability.clone()))
 }
 

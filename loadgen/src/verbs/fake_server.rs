@@ -31,6 +31,7 @@ pub(crate) struct Faults {
 #[derive(Debug, Default)]
 struct State {
     streams: HashMap<String, Vec<Event>>,
+    login_count: usize,
     keys: HashMap<String, (usize, usize)>,
     append_count: usize,
 }
@@ -41,9 +42,14 @@ struct Event {
     is_withheld: bool,
 }
 
+/// Whom a server with users takes, and the token that it gives.
+pub(crate) const USER: (&str, &str) = ("ada", "tea at five");
+pub(crate) const TOKEN: &str = "to.k.en";
+
 #[derive(Debug)]
 struct Inner {
     faults: Faults,
+    has_users: bool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -58,9 +64,18 @@ pub(crate) struct FakeServer {
 impl FakeServer {
     /// Starts one with these faults.
     pub(crate) fn start(faults: Faults) -> FakeServer {
+        FakeServer::start_with(faults, false)
+    }
+
+    /// Starts one without faults that wants the token of [`USER`] with every request.
+    pub(crate) fn start_with_users() -> FakeServer {
+        FakeServer::start_with(Faults::default(), true)
+    }
+
+    fn start_with(faults: Faults, has_users: bool) -> FakeServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let target = listener.local_addr().expect("it is bound");
-        let inner = Arc::new(Inner { faults, state: Mutex::default(), changed: Condvar::new() });
+        let inner = Arc::new(Inner { faults, has_users, state: Mutex::default(), changed: Condvar::new() });
         let serving = inner.clone();
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
@@ -80,6 +95,11 @@ impl FakeServer {
     /// Appends that came.
     pub(crate) fn append_count(&self) -> usize {
         self.inner.state().append_count
+    }
+
+    /// Logins that succeeded.
+    pub(crate) fn login_count(&self) -> usize {
+        self.inner.state().login_count
     }
 
     /// Streams that exist.
@@ -109,7 +129,11 @@ fn serve(inner: &Inner, mut socket: TcpStream) -> std::io::Result<()> {
             decoder.decode_request(&mut input).map_err(|e| std::io::Error::other(e.reason()))?
         {
             let path = request.head.path().to_owned();
+            let is_login = path == "/sessions";
+            let is_known = !inner.has_users || request.head.header_str("x-session") == Some(TOKEN);
             let is_going_on = match request.head.method() {
+                http1::Method::Post if is_login => log_in(inner, &request, &mut output),
+                _ if !is_known => answer(&request, 401, "{}", &mut output),
                 http1::Method::Post => append(inner, &request, &path, &mut output),
                 _ if path == "/listen" => return listen(inner, &request, &mut socket),
                 _ => read(inner, &request, &path, &mut output),
@@ -132,6 +156,15 @@ fn answer(request: &Request, status: u16, body: &str, output: &mut BytesMut) -> 
     reply.header("Content-Type", "application/json");
     reply.finish_with_body(body.as_bytes()).expect("the answer is sound");
     true
+}
+
+fn log_in(inner: &Inner, request: &Request, output: &mut BytesMut) -> bool {
+    let body: serde_json::Value = serde_json::from_slice(&request.body).expect("the login is JSON");
+    if (body["username"].as_str(), body["password"].as_str()) != (Some(USER.0), Some(USER.1)) {
+        return answer(request, 401, r#"{"type":"unauthorized"}"#, output);
+    }
+    inner.state().login_count += 1;
+    answer(request, 201, &format!(r#"{{"ok":true,"token":"{TOKEN}","username":"{}"}}"#, USER.0), output)
 }
 
 /// Whether the connection goes on.

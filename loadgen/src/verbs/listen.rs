@@ -3,7 +3,7 @@
 //! Streams are made anew for each run (their names begin with its time), so that numbers begin at 1. A
 //! history is written first by the same means, then listeners connect, then the writer begins.
 
-use super::common;
+use super::{common, login};
 use crate::cli::ListenArgs;
 use crate::clock::Clock;
 use crate::decide::payload::{STAMPED_BYTES_MIN, Shape};
@@ -16,6 +16,7 @@ use crate::outcome::summary::{Asked, run_of};
 use crate::wire::append::AppendForm;
 use crate::wire::listen::ListenForm;
 use crate::wire::peer::{Form, Peer};
+use crate::wire::token::Token;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -36,8 +37,10 @@ pub(crate) fn run(args: &ListenArgs, arguments: &[String], clock: Clock) -> Resu
     check(args, form)?;
     let (target, host) = common::resolve(args.common.target.as_deref(), args.common.peer)?;
     load::probe(target)?;
+    common::check_login(&args.common)?;
+    let token = login::token_of(&args.common.login, target)?;
     let prefix = format!("l{:x}-", common::unix_ms());
-    let mut plan = plan(args, form, (target, &host), &prefix)?;
+    let mut plan = plan(args, form, (target, &host, &token), &prefix)?;
     if args.history > 0 {
         plan.history = write_history(args, &plan, clock)?;
     }
@@ -115,7 +118,7 @@ fn check(args: &ListenArgs, form: Form) -> Result<(), Failure> {
     check_options(args, form).map_err(Failure::usage)
 }
 
-fn listen_plan(args: &ListenArgs, form: Form, host: &str, prefix: &str) -> ListenPlan {
+fn listen_plan(args: &ListenArgs, form: Form, (host, token): (&str, &Token), prefix: &str) -> ListenPlan {
     let asked = ListenForm {
         peer: args.common.peer,
         form,
@@ -123,6 +126,7 @@ fn listen_plan(args: &ListenArgs, form: Form, host: &str, prefix: &str) -> Liste
         bucket: args.common.bucket.clone(),
         prefix: prefix.to_owned(),
         slow: args.slow_mode.clone(),
+        token: token.clone(),
     };
     ListenPlan {
         form: asked,
@@ -138,7 +142,7 @@ fn listen_plan(args: &ListenArgs, form: Form, host: &str, prefix: &str) -> Liste
 fn plan(
     args: &ListenArgs,
     form: Form,
-    (target, host): (SocketAddr, &str),
+    (target, host, token): (SocketAddr, &str, &Token),
     prefix: &str,
 ) -> Result<LoadPlan, Failure> {
     let secure = common::secure(&args.common, host)?;
@@ -152,6 +156,7 @@ fn plan(
         event_bytes: common.bytes,
         shape: Shape::Json,
         is_ack_memory: false,
+        token: token.clone(),
     };
     Ok(LoadPlan {
         target,
@@ -169,7 +174,7 @@ fn plan(
         interval: common.interval,
         threads: common.threads,
         cores: common.pin.clone().map(|cores| cores.0).unwrap_or_default(),
-        listen: Some(listen_plan(args, form, host, prefix)),
+        listen: Some(listen_plan(args, form, (host, token), prefix)),
         history: vec![0; args.streams],
         seed: common.seed,
     })

@@ -7,6 +7,7 @@ pub(crate) mod append;
 pub(crate) mod common;
 pub(crate) mod compare;
 pub(crate) mod listen;
+pub(crate) mod login;
 pub(crate) mod peers;
 pub(crate) mod report;
 pub(crate) mod scenario;

@@ -1,6 +1,6 @@
 //! Whole verbs over real sockets, against a server in this process whose faults are known.
 
-use super::fake_server::{FakeServer, Faults};
+use super::fake_server::{FakeServer, Faults, TOKEN, USER};
 use super::*;
 use crate::failure::Exit;
 use crate::outcome::result::ResultFile;
@@ -124,6 +124,61 @@ fn a_listener_notices_what_a_server_withholds() {
     assert_eq!(failure.exit, Exit::CheckFailed);
 }
 
+/// The flags of a login with this password.
+fn login_flags(name: &str, password: &str) -> [String; 2] {
+    let path = std::env::temp_dir().join(format!("loadgen-{}-{name}", std::process::id()));
+    std::fs::write(&path, password).expect("the temporary directory can be written");
+    [format!("--user={}", USER.0), format!("--password-file={}", path.display())]
+}
+
+#[test]
+fn one_login_is_enough_for_every_append_and_every_listener() {
+    let server = FakeServer::start_with_users();
+    let [user, file] = login_flags("load", USER.1);
+    let appends = ["--events=300", "--connections=3", "--warmup=0s", "--duration=60s", &user, &file];
+    let result = run(&server, "append", &appends).expect("the server is sound");
+    assert_eq!((result.runs[0].events, result.runs[0].errors.len(), server.login_count()), (300, 0, 1));
+    let listens = ["--form=sse", "--listeners=3", "--rate=100", "--history=5", &user, &file];
+    run(&server, "listen", &[&listens[..], &SHORT].concat()).expect("every listener is let in");
+    assert_eq!(server.login_count(), 2);
+}
+
+#[test]
+fn a_token_of_the_command_line_is_used_as_it_is_and_stands_in_no_result() {
+    let server = FakeServer::start_with_users();
+    let token = format!("--token={TOKEN}");
+    let flags = ["--events=20", "--connections=2", "--warmup=0s", "--duration=60s", &token];
+    let result = run(&server, "append", &flags).expect("the server is sound");
+    assert_eq!((result.runs[0].events, server.login_count()), (20, 0));
+    let json = result.to_json();
+    assert!(!json.contains(TOKEN) && json.contains("--token=..."), "{json}");
+}
+
+#[test]
+fn without_a_login_everything_is_refused_and_a_wrong_one_starts_nothing() {
+    let server = FakeServer::start_with_users();
+    let flags = ["--events=20", "--connections=2", "--warmup=0s", "--duration=60s"];
+    let result = run(&server, "append", &flags).expect("refusals are no failure");
+    assert_eq!((result.runs[0].events, result.runs[0].errors.get("status 401")), (0, Some(&20)));
+    let wrong = login_flags("wrong", "coffee");
+    let failure = run(&server, "append", &wrong.each_ref().map(String::as_str)).expect_err("wrong");
+    assert_eq!(failure.exit, Exit::Usage);
+    assert!(failure.to_string().contains("does not take this password"), "{failure}");
+    assert_eq!((server.append_count(), server.login_count()), (0, 0));
+}
+
+#[test]
+fn the_verifier_logs_in_once_for_its_writers_and_readers() {
+    let server = FakeServer::start_with_users();
+    let [user, file] = login_flags("verify", USER.1);
+    let arguments = ["verify", "--for=300ms", "--connections=2", "--streams=2", "--rate=500", &user, &file];
+    let mut arguments: Vec<String> = arguments.iter().map(|text| (*text).to_owned()).collect();
+    arguments.push(format!("--target={}", server.target()));
+    let verdict = dispatch(&parse(&arguments).expect("it parses"), &arguments, Clock::start());
+    assert_eq!((verdict, server.login_count()), (Ok(()), 1));
+    assert!(server.event_count() > 0);
+}
+
 fn verified(faults: Faults) -> Result<(), Failure> {
     let server = FakeServer::start(faults);
     let arguments = ["verify", "--for=400ms", "--connections=4", "--streams=3", "--rate=2000"];
@@ -165,7 +220,13 @@ fn options_that_do_not_fit_are_refused_by_name_before_anything_is_started() {
         ("append", &["--tls", "--cacert=/nowhere.pem"], "--tls: /nowhere.pem: "),
         ("append", &["--tls", "--tls-insecure", "--peer=redis"], "--tls is for millrace alone"),
         ("append", &["--tls", "--tls-insecure", "--ack=memory"], "--ack memory with --tls"),
+        ("append", &["--tls", "--tls-insecure", "--user=ada"], "--user with --tls"),
         ("append", &["--cacert=x"], "required arguments were not provided"),
+        ("append", &["--peer=redis", "--user=ada"], "redis has no sessions of Millrace"),
+        ("listen", &["--peer=nchan", "--token=t"], "nchan has no sessions of Millrace"),
+        ("append", &["--user=ada", "--token=t"], "cannot be used with"),
+        ("append", &["--password-file=f"], "required arguments were not provided"),
+        ("append", &["--token="], "--token is empty"),
     ] {
         let failure = run(&server, verb, flags).expect_err(said);
         assert!(failure.to_string().contains(said), "{failure}");

@@ -4,8 +4,10 @@
 //! outcome unknown; the caller is told which of the two it was.
 
 use crate::failure::{Exit, Failure};
+use crate::wire::token::Token;
 use bytes::BytesMut;
 use http1::{Config, RequestWriter, Response, ResponseDecoder};
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -25,26 +27,37 @@ pub(crate) enum NoAnswer {
     Unknown(String),
 }
 
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoAnswer::NotSent(error) => error.fmt(f),
+            NoAnswer::Unknown(what) => f.write_str(what),
+        }
+    }
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Client {
     socket: TcpStream,
     host: String,
+    token: Token,
     decoder: ResponseDecoder,
     input: BytesMut,
     output: BytesMut,
 }
 
 impl Client {
-    /// Connects.
-    pub(crate) fn connect(target: SocketAddr) -> std::io::Result<Client> {
+    /// Connects, for requests with this token.
+    pub(crate) fn connect(target: SocketAddr, token: &Token) -> std::io::Result<Client> {
         let socket = TcpStream::connect_timeout(&target, CONNECT_TIMEOUT)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         let config = Config { body_bytes_max: ANSWER_BYTES_MAX, ..Config::default() };
         let (input, output) = (BytesMut::new(), BytesMut::new());
-        Ok(Client { socket, host: target.to_string(), decoder: ResponseDecoder::new(config), input, output })
+        let (host, decoder) = (target.to_string(), ResponseDecoder::new(config));
+        Ok(Client { socket, host, token: token.clone(), decoder, input, output })
     }
 
     /// Sends a request and waits for its answer.
@@ -57,6 +70,7 @@ impl Client {
     ) -> Result<Response, NoAnswer> {
         self.output.clear();
         let mut writer = RequestWriter::begin(&mut self.output, method, target, &self.host);
+        self.token.write(&mut writer);
         for (name, value) in headers {
             writer.header(name, value);
         }
@@ -85,16 +99,15 @@ impl Client {
 }
 
 /// Lets a bucket acknowledge before the disk.
-pub(crate) fn allow_memory_ack(target: SocketAddr, bucket: &str) -> Result<(), Failure> {
+pub(crate) fn allow_memory_ack(target: SocketAddr, token: &Token, bucket: &str) -> Result<(), Failure> {
     let failed = |what: String| Failure::new(Exit::Unreachable, format!("the settings of {bucket}: {what}"));
-    let mut client = Client::connect(target).map_err(|error| failed(error.to_string()))?;
+    let mut client = Client::connect(target, token).map_err(|error| failed(error.to_string()))?;
     let target = format!("/buckets/{bucket}?settings");
     let json = [("Content-Type", "application/json")];
     let reply = client.send("PUT", &target, &json, br#"{"ack":"memory"}"#);
     match reply.map(|reply| reply.head.status()) {
         Ok(200..=299) => Ok(()),
         Ok(status) => Err(failed(format!("status {status}"))),
-        Err(NoAnswer::NotSent(error)) => Err(failed(error.to_string())),
-        Err(NoAnswer::Unknown(what)) => Err(failed(what)),
+        Err(error) => Err(failed(error.to_string())),
     }
 }

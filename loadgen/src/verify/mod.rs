@@ -15,9 +15,11 @@ use crate::cli::{Ack, VerifyArgs};
 use crate::drive::load;
 use crate::failure::{Exit, Failure};
 use crate::quantity::show_count;
-use crate::verbs::common;
+use crate::verbs::{common, login};
 use crate::wire::peer::Peer;
+use crate::wire::token::Token;
 use check::{Breach, Verdict};
+use client::Client;
 use notes::Notes;
 use server::Server;
 use std::net::SocketAddr;
@@ -37,6 +39,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) struct Stage {
     /// Where the server is now; it may be another port after a restart.
     pub(crate) target: RwLock<SocketAddr>,
+    /// Who asks; the same over all restarts.
+    pub(crate) token: Token,
     /// The bucket, new for each run.
     pub(crate) bucket: String,
     /// Streams shared by the writers.
@@ -68,6 +72,17 @@ impl Stage {
         *self.target.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// A connection to where the server is now.
+    pub(crate) fn connect(&self) -> std::io::Result<Client> {
+        Client::connect(self.target(), &self.token)
+    }
+
+    /// Goes on with the server that was started again: who was logged in must still be.
+    fn go_on_at(&self, target: SocketAddr) -> Result<(), Failure> {
+        self.set_target(target);
+        login::check_session(target, &self.token)
+    }
+
     fn set_target(&self, target: SocketAddr) {
         *self.target.write().unwrap_or_else(std::sync::PoisonError::into_inner) = target;
     }
@@ -76,8 +91,13 @@ impl Stage {
 /// Runs it; a breach is a failure.
 pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     check_options(args)?;
+    // Where no user is named, loadgen is the administrator of what it starts.
+    let password = match (&args.server, args.login.is_anonymous()) {
+        (Some(_), true) => Some(login::new_password()?),
+        _ => None,
+    };
     let mut server = match &args.server {
-        Some(program) => Some(Server::start(program, args)?),
+        Some(program) => Some(Server::start(program, args, password.clone())?),
         None => None,
     };
     let target = match &server {
@@ -85,9 +105,13 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
         None => common::resolve(args.target.as_deref(), Peer::Millrace)?.0,
     };
     load::probe(target)?;
-    let stage = Arc::new(stage(args, target));
+    let token = match &password {
+        Some(password) => login::own_token(target, password)?,
+        None => login::token_of(&args.login, target)?,
+    };
+    let stage = Arc::new(stage(args, target, token));
     if stage.is_ack_memory {
-        client::allow_memory_ack(target, &stage.bucket)?;
+        client::allow_memory_ack(target, &stage.token, &stage.bucket)?;
     }
     let actors = start_actors(args, &stage)?;
     let played = play(args, &stage, &mut server);
@@ -96,7 +120,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
     let notes = join(actors);
     // The last words are checked from the disk, too.
     if let (Some(server), true) = (&mut server, args.kill_every.is_some()) {
-        stage.set_target(server.kill_and_restart()?);
+        stage.go_on_at(server.kill_and_restart()?)?;
         kills += 1;
     }
     let verdict = judge(&stage, notes)?;
@@ -104,6 +128,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<(), Failure> {
 }
 
 fn check_options(args: &VerifyArgs) -> Result<(), Failure> {
+    login::check(&args.login, Peer::Millrace)?;
     common::within("--connections", args.connections as u64, 1, CONNECTIONS_MAX)?;
     common::within("--streams", args.streams as u64, 1, STREAMS_MAX)?;
     if args.server.is_none() && args.target.is_none() {
@@ -124,10 +149,11 @@ fn check_options(args: &VerifyArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn stage(args: &VerifyArgs, target: SocketAddr) -> Stage {
+fn stage(args: &VerifyArgs, target: SocketAddr, token: Token) -> Stage {
     let per_writer = args.rate.map_or(0.0, |rate| args.connections as f64 / rate);
     Stage {
         target: RwLock::new(target),
+        token,
         bucket: format!("verify-{:x}", common::unix_ms()),
         streams: args.streams as u32,
         is_ack_memory: args.ack == Ack::Memory,
@@ -161,7 +187,7 @@ fn play(args: &VerifyArgs, stage: &Stage, server: &mut Option<Server>) -> Result
         if let Some(server) = server {
             server.check_running()?;
             if next_kill.is_some_and(|at| begun.elapsed() >= at) {
-                stage.set_target(server.kill_and_restart()?);
+                stage.go_on_at(server.kill_and_restart()?)?;
                 kills += 1;
                 // Not at equal distances, so that kills meet different moments of checkpoints.
                 let every = args.kill_every.unwrap_or_default();

@@ -5,7 +5,7 @@
 
 use super::Stage;
 use super::check::Held;
-use super::client::{Client, NoAnswer};
+use super::client::Client;
 use super::notes::{Notes, Seen, digest};
 use crate::decide::choice::Mix;
 use crate::wire::append::stream_name;
@@ -40,7 +40,7 @@ pub(crate) fn observe(stage: &Stage, seed: u64) -> Notes {
     while !stage.is_over() {
         thread::sleep(PAUSE);
         let stream = mix.below(u64::from(stage.streams)) as u32;
-        let Some(mut open) = client.take().or_else(|| Client::connect(stage.target()).ok()) else { continue };
+        let Some(mut open) = client.take().or_else(|| stage.connect().ok()) else { continue };
         // The server may be away; there is another time.
         let Ok(events) = page(stage, &mut open, stream, &format!("limit={LOOK_EVENTS}")) else { continue };
         client = Some(open);
@@ -55,7 +55,7 @@ pub(crate) fn observe(stage: &Stage, seed: u64) -> Notes {
 
 /// Everything that a stream holds.
 pub(crate) fn read_all(stage: &Stage, stream: u32) -> Result<Vec<Held>, String> {
-    let mut client = Client::connect(stage.target()).map_err(|error| error.to_string())?;
+    let mut client = stage.connect().map_err(|error| error.to_string())?;
     let (mut all, mut next) = (Vec::new(), 1);
     loop {
         let events = page(stage, &mut client, stream, &format!("from={next}&limit={PAGE_EVENTS}"))?;
@@ -70,10 +70,7 @@ pub(crate) fn read_all(stage: &Stage, stream: u32) -> Result<Vec<Held>, String> 
 
 fn page(stage: &Stage, client: &mut Client, stream: u32, query: &str) -> Result<Vec<Held>, String> {
     let target = format!("/streams/{}/{}?{query}", stage.bucket, stream_name("v", stream));
-    let reply = client.send("GET", &target, &[], b"").map_err(|error| match error {
-        NoAnswer::NotSent(error) => error.to_string(),
-        NoAnswer::Unknown(what) => what,
-    })?;
+    let reply = client.send("GET", &target, &[], b"").map_err(|error| error.to_string())?;
     if reply.head.status() != 200 {
         return Err(format!("status {}", reply.head.status()));
     }

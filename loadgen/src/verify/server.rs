@@ -30,6 +30,8 @@ pub(crate) struct Recipe {
     pub(crate) data: PathBuf,
     /// Its processors; empty for any.
     pub(crate) cores: Vec<usize>,
+    /// The administrator's password of a new data directory, if it is to be known.
+    pub(crate) admin_password: Option<String>,
     /// How long it may take to say that it is ready.
     pub(crate) start_timeout: Duration,
 }
@@ -44,7 +46,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it as `verify` was told to.
-    pub(crate) fn start(program: &Path, args: &VerifyArgs) -> Result<Server, Failure> {
+    pub(crate) fn start(
+        program: &Path,
+        args: &VerifyArgs,
+        admin_password: Option<String>,
+    ) -> Result<Server, Failure> {
         let data = args.data.clone().unwrap_or_default();
         require_empty(&data)?;
         Server::start_by(Recipe {
@@ -52,6 +58,7 @@ impl Server {
             arguments: words(&args.server_args),
             data,
             cores: Vec::new(),
+            admin_password,
             start_timeout: args.start_timeout,
         })
     }
@@ -136,6 +143,9 @@ fn launch(recipe: &Recipe) -> Result<(Child, SocketAddr), Failure> {
     let name = recipe.program.display();
     let mut command = Command::new(&recipe.program);
     command.args(["serve", "--http", "127.0.0.1:0", "--data"]).arg(&recipe.data).args(&recipe.arguments);
+    if let Some(password) = &recipe.admin_password {
+        command.env("MILLRACE_ADMIN_PASSWORD", password);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = spawn_on(&recipe.cores, command).map_err(|error| {
         Failure::new(Exit::Unreachable, format!("cannot start {name}: {error}"))
@@ -204,6 +214,7 @@ mod tests {
             arguments: Vec::new(),
             data: "d".into(),
             cores: Vec::new(),
+            admin_password: None,
             start_timeout: Duration::from_secs(1),
         };
         let failure = Server::start_by(recipe).expect_err("there is no such program");

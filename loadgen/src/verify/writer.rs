@@ -124,7 +124,7 @@ impl Writer<'_> {
             return Some(client);
         }
         while !self.stage.is_over() {
-            match Client::connect(self.stage.target()) {
+            match self.stage.connect() {
                 Ok(client) => return Some(client),
                 Err(_) => thread::sleep(RETRY),
             }

@@ -6,6 +6,7 @@
 
 use super::peer::Peer;
 use super::resp::{self, Reply};
+use super::token::Token;
 use crate::decide::payload::{Payload, Shape, Stamp};
 use bytes::{BufMut, BytesMut};
 use http1::{Config, RequestWriter, ResponseDecoder};
@@ -48,6 +49,8 @@ pub(crate) struct AppendForm {
     pub(crate) shape: Shape,
     /// `?ack=memory` (Millrace).
     pub(crate) is_ack_memory: bool,
+    /// Who asks (Millrace).
+    pub(crate) token: Token,
 }
 
 /// Requests, ready but for the stream and the stamps.
@@ -143,6 +146,7 @@ fn http_head(form: &AppendForm, digits: &str) -> Result<Vec<u8>, String> {
     let mut out = BytesMut::new();
     let mut writer = RequestWriter::begin(&mut out, "POST", &target, &form.host);
     writer.header("Content-Type", content_type);
+    form.token.write(&mut writer);
     writer
         .finish_with_body(&body)
         .map_err(|error| format!("the request cannot be written: {}", error.reason()))?;
@@ -235,6 +239,7 @@ mod tests {
             event_bytes: 128,
             shape: Shape::Json,
             is_ack_memory: false,
+            token: Token::default(),
         }
     }
 

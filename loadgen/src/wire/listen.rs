@@ -8,6 +8,7 @@ use super::append::stream_name;
 use super::peer::{Form, Peer};
 use super::redis_listen::RedisListen;
 use super::sse::SseLines;
+use super::token::Token;
 use bytes::BytesMut;
 use http1::{Config, Decoded, EncodeError, RequestWriter, ResponseDecoder};
 use websocket::{Connection, Event, Role};
@@ -32,6 +33,8 @@ pub(crate) struct ListenForm {
     pub(crate) prefix: String,
     /// What Millrace does when the listener is slow, if not its default.
     pub(crate) slow: Option<String>,
+    /// Who asks (Millrace).
+    pub(crate) token: Token,
 }
 
 /// Where a connection begins.
@@ -203,6 +206,7 @@ fn begin_get(
 ) -> Result<(), String> {
     let target = target(form, resume)?;
     let mut writer = RequestWriter::begin(out, "GET", &target, &form.host);
+    form.token.write(&mut writer);
     for (name, value) in headers {
         writer.header(name, value);
     }
@@ -303,7 +307,8 @@ mod tests {
 
     fn form(peer: Peer, form: Form) -> ListenForm {
         let text = |text: &str| text.to_owned();
-        ListenForm { peer, form, host: text("h:1"), bucket: text("b"), prefix: text("s"), slow: None }
+        let token = Token::of("a.b.c");
+        ListenForm { peer, form, host: text("h:1"), bucket: text("b"), prefix: text("s"), slow: None, token }
     }
 
     fn open(form: &ListenForm, resume: &Resume<'_>) -> (ListenWire, BytesMut) {
@@ -372,6 +377,17 @@ mod tests {
             let step = wire.receive(&mut input, &mut out, &mut |text| heard.push(text.to_vec()));
             assert_eq!(step, Ok(Progress { is_open: true, is_ended: false }));
             assert_eq!(heard.len(), expected);
+        }
+    }
+
+    #[test]
+    fn every_request_of_a_listener_carries_the_token() {
+        for kind in [Form::Websocket, Form::Sse, Form::Longpoll] {
+            let form = form(Peer::Millrace, kind);
+            let (wire, mut out) = open(&form, &FROM_FIVE);
+            wire.ask(&form, &FROM_FIVE, &mut out).expect("it can be asked for");
+            let request = String::from_utf8(out.to_vec()).expect("a head is ASCII here");
+            assert_eq!(request.matches("X-Session: a.b.c\r\n").count(), 1, "{request}");
         }
     }
 

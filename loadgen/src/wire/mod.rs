@@ -10,3 +10,4 @@ pub(crate) mod peer;
 pub(crate) mod redis_listen;
 pub(crate) mod resp;
 pub(crate) mod sse;
+pub(crate) mod token;

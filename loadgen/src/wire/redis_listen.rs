@@ -113,6 +113,7 @@ fn last_id(events: &Reply) -> Option<Bytes> {
 mod tests {
     use super::*;
     use crate::wire::peer::{Form, Peer};
+    use crate::wire::token::Token;
 
     #[test]
     fn reading_begins_behind_the_present_and_goes_on_behind_what_came() {
@@ -124,6 +125,7 @@ mod tests {
             bucket: text("b"),
             prefix: text("s"),
             slow: None,
+            token: Token::default(),
         };
         let mut out = BytesMut::new();
         let resume = Resume { streams: &[(1, 9)], is_live: true, last_id: b"" };
