@@ -8,7 +8,7 @@ use crate::config::{AuthSettings, Config, RateSetting, RateSettings};
 use crate::server::WebConfig;
 use auth::limiter::Rate;
 use auth::password::PasswordParams;
-use auth::policy::RoleName;
+use auth::policy::{ADMIN_GROUP, ANONYMOUS, AUTHENTICATED_GROUP, RoleName};
 use auth::token::{HmacAlgorithm, Issuer, Jwks, OwnConfig, PublicKey, parse_public_pem};
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,9 @@ fn identity(config: &Config, password: Option<String>) -> Result<IdentityConfig,
     let settings = &config.auth;
     let admin = RoleName::parse(&settings.admin)
         .map_err(|_| wrong("auth.admin", &format!("{:?} is no user's name", settings.admin)))?;
+    if [ADMIN_GROUP, AUTHENTICATED_GROUP, ANONYMOUS].contains(&settings.admin.as_str()) {
+        return Err(wrong("auth.admin", &format!("{} is somebody else", settings.admin)));
+    }
     let admin_password = match path_of(&settings.admin_password_file) {
         Some(path) => Some(read_password(&path)?),
         None => password,
@@ -96,6 +99,13 @@ fn issuer(settings: &AuthSettings) -> Result<Option<Issuer>, CliError> {
         group_prefix: settings.group_prefix.clone(),
         ..Issuer::new(&settings.issuer, &audience, public_keys(&path)?)
     };
+    if issuer.groups_claim.is_some() && issuer.group_prefix.is_empty() {
+        eprintln!(
+            "millrace: auth.group_prefix is empty: whoever fills in groups at {} decides who is in the \
+             groups of this server",
+            issuer.iss
+        );
+    }
     issuer.check().map_err(|fault| wrong("auth.issuer", &fault.to_string()))?;
     Ok(Some(issuer))
 }
@@ -149,6 +159,7 @@ mod tests {
         let text = |text: &str| text.to_owned();
         for (settings, expected) in [
             (AuthSettings { admin: text("a b"), ..sound() }, "auth.admin: \"a b\" is no user's name"),
+            (AuthSettings { admin: text("anonymous"), ..sound() }, "auth.admin: anonymous is somebody else"),
             (AuthSettings { issuer: text("x"), ..sound() }, "auth.issuer_keys_file: an issuer needs"),
             (
                 AuthSettings { admin_password_file: text("/no/such"), ..sound() },

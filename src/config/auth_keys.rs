@@ -69,8 +69,8 @@ impl Default for AuthSettings {
             issuer_keys_file: none(),
             user_claim: text("sub"),
             groups_claim: none(),
-            user_prefix: none(),
-            group_prefix: none(),
+            user_prefix: text("ext/"),
+            group_prefix: text("ext/"),
             leeway_ms: 60_000,
         }
     }

@@ -147,9 +147,17 @@ impl<F: Face> Seated<F> {
             let mark = driver.run().await;
             reports.send((core, Report::Stopped(mark)));
         });
-        // All cores wait here for all: nobody is served by one while another still learns who may do what.
-        F::opened(self.shard().core.clone()).await.map_err(ServeError::NotOpened)?;
-        self.report(Report::Armed);
+        // All cores wait for all before they listen: nobody is served by one while another still learns who
+        // may do what. Not waited for here: if another core fails, this one is told to leave.
+        let opened = F::opened(self.shard().core.clone());
+        let (core, reports) = (self.core, self.reports.clone());
+        spawn(Queue::Net, async move {
+            let report = match opened.await {
+                Ok(()) => Report::Armed,
+                Err(reason) => Report::Failed(ServeError::NotOpened(reason)),
+            };
+            reports.send((core, report));
+        });
         Ok(())
     }
 

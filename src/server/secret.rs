@@ -41,10 +41,13 @@ impl SecretFiles {
     pub(super) fn load(&self) -> Result<SecretRing, String> {
         let shown = self.own.display();
         let text = match std::fs::read_to_string(&self.own) {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.is_made => {
-                make(&self.own).map_err(|error| format!("the secret {shown} cannot be made: {error}"))?
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             outcome => outcome.map_err(|error| format!("the secret {shown} cannot be read: {error}"))?,
+        };
+        // An empty one is what a crash in the first start leaves: nothing was signed with it.
+        let text = match text.is_empty() && self.is_made {
+            true => make(&self.own).map_err(|error| format!("the secret {shown} cannot be made: {error}"))?,
+            false => text,
         };
         if let Ok(metadata) = std::fs::metadata(&self.own)
             && metadata.mode() & 0o077 != 0
@@ -69,7 +72,7 @@ fn make(path: &Path) -> std::io::Result<String> {
     let ring = SecretRing::new(Secret::from_random(&random::bytes()), Vec::new());
     let text = ring.expect("one secret has one name").print();
     let mut options = OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
@@ -89,6 +92,8 @@ mod tests {
         assert_eq!(files.load(), Ok(made));
         let mode = std::fs::metadata(dir.0.join(FILE_NAME)).expect("there").mode();
         assert_eq!(mode & 0o777, 0o600);
+        std::fs::write(dir.0.join(FILE_NAME), "").expect("writes");
+        assert!(files.load().is_ok(), "what a crash left of the first start is made anew");
     }
 
     #[test]
@@ -96,7 +101,7 @@ mod tests {
         let dir = TempDir::new();
         let named = dir.0.join("mine");
         let files = SecretFiles::new(&dir.0, Some(named.clone()), None);
-        assert!(files.load().expect_err("not there").contains("cannot be read"));
+        assert!(files.load().expect_err("not there").contains("mine"));
         std::fs::write(&named, "# a comment\nno-colon\n").expect("writes");
         let error = files.load().expect_err("wrong");
         assert!(error.contains("mine") && error.contains("line 2"), "{error}");

@@ -83,7 +83,7 @@ pub struct Limits {
 
     /// Users and groups.
     pub roles_max: usize,
-    /// Grants of one user or group, counted by what they are about.
+    /// Grants of one user or group, counted by what they are about; half of them by who is no administrator.
     pub grants_per_role_max: usize,
     /// Groups that one user or group is directly in.
     pub groups_per_role_max: usize,
@@ -175,7 +175,7 @@ impl Default for Limits {
             connections_max: 100_000,
             connections_per_address_max: 100_000,
             roles_max: 1_000_000,
-            grants_per_role_max: 10_000,
+            grants_per_role_max: 1_000,
             groups_per_role_max: 100,
             identity_changes_max: 1_024,
             revoked_sessions_max: 100_000,

@@ -4,6 +4,7 @@
 //! request whose session its core knows.
 
 use super::rates::{RateLimits, Rates};
+use super::session::Proof;
 use crate::sys::offload::Offload;
 use crate::sys::random;
 use auth::VerifiedPasswords;
@@ -11,7 +12,7 @@ use auth::limiter::{Limiter, Rate};
 use auth::password::PasswordParams;
 use auth::policy::{PolicyLimits, RoleName};
 use auth::ticket::Tickets;
-use auth::token::{Claims, Issuer, OwnConfig, OwnTokens, SecretRing, TokenBounds, Verifier};
+use auth::token::{Issuer, OwnConfig, OwnTokens, SecretRing, TokenBounds, Verifier};
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -111,7 +112,7 @@ pub struct Common {
     pub(super) config: IdentityConfig,
     pub(super) pool: Offload,
     pub(super) verified: Mutex<VerifiedPasswords>,
-    pub(super) tickets: Mutex<Tickets<Claims>>,
+    pub(super) tickets: Mutex<Tickets<Proof>>,
     pub(super) failures: Mutex<Failures>,
     pub(super) waiting: Mutex<Waiting>,
     pub(super) rates: Rates,

@@ -10,6 +10,7 @@ use crate::broker::Broker;
 use crate::sys::post;
 use auth::policy::{Change, ChangeRefused, Update};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use types::{Failure, Unavailable};
 
 impl Identity {
@@ -60,6 +61,7 @@ async fn grant_wish(broker: &Rc<Broker>, cores: &[post::Sender<News>], wish: Wis
     };
     for Update { role, record } in updates {
         let version = store::write_role(broker, &role, record.as_ref()).await?;
+        let record = record.map(Arc::new);
         let is_end = record.is_none();
         tell(cores, &Told::Role { role: role.clone(), version, record }).await;
         if is_end {

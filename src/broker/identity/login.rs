@@ -13,8 +13,9 @@ use super::session::Session;
 use super::{Identity, now_s};
 use crate::sys::{clock, random};
 use auth::password::{self, PASSWORD_BYTES_MAX, PasswordBounds};
+use auth::policy::{Change, ROLE_NAME_BYTES_MAX, RoleName};
 use auth::token::{NewToken, SessionId};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use types::{Failure, Unavailable};
 
@@ -67,16 +68,29 @@ impl Identity {
     /// [`Failure::Unauthorized`], [`Failure::RateLimited`] after too many failures,
     /// [`Failure::Unavailable`] when too many wait.
     pub async fn login(&self, user: &str, password: &str, address: IpAddr) -> Result<Login, Failure> {
-        let is_right = self.check_password(user, password, address).await?;
-        if is_right { Ok(self.begin_session(user)) } else { Err(Failure::Unauthorized) }
+        let hash = self.policy().account(user).and_then(|account| account.password.clone());
+        let is_right = self.check_password(user, password, hash.clone(), address).await?;
+        // The password may have been changed while it was looked at, or the user be gone.
+        match self.policy().account(user) {
+            Some(account) if is_right && account.password == hash => {
+                Ok(self.begin_session(user, account.sessions_from_s))
+            }
+            _ => Err(Failure::Unauthorized),
+        }
     }
 
     /// Whether this is the user's password.
-    async fn check_password(&self, user: &str, password: &str, address: IpAddr) -> Result<bool, Failure> {
-        if password.len() > PASSWORD_BYTES_MAX {
+    async fn check_password(
+        &self,
+        user: &str,
+        password: &str,
+        hash: Option<String>,
+        address: IpAddr,
+    ) -> Result<bool, Failure> {
+        if password.len() > PASSWORD_BYTES_MAX || user.len() > ROLE_NAME_BYTES_MAX {
             return Ok(false);
         }
-        let hash = self.policy().account(user).and_then(|account| account.password.clone());
+        let address = network_of(address);
         if let Some(hash) = &hash
             && lock(&self.common.verified).is_verified(user, hash, password.as_bytes())
         {
@@ -106,8 +120,9 @@ impl Identity {
         by_user.and(by_address).map_err(limited)
     }
 
-    fn begin_session(&self, user: &str) -> Login {
-        let issued_s = now_s();
+    fn begin_session(&self, user: &str, sessions_from_s: u64) -> Login {
+        // Sessions count from the second after those before were ended.
+        let issued_s = now_s().max(sessions_from_s);
         let sid = SessionId::new(random::bytes());
         let expires_s = issued_s + self.config().session_s;
         let token = self.common.verifier().own().issue(&NewToken { user, sid, issued_s, expires_s });
@@ -117,15 +132,34 @@ impl Identity {
     /// Ends a session at once, on every core; durable when it returns.
     ///
     /// # Errors
-    /// [`Failure::NoPermission`] for who has not logged in, [`Failure::NotPossible`] for a token that names
-    /// no session, and the engine's failures.
+    /// [`Failure::NoPermission`] for who has not logged in, and the engine's failures.
     pub async fn end_session(&self, session: &Session) -> Result<(), Failure> {
-        let claims = session.claims().ok_or(Failure::NoPermission)?;
-        let (Some(sid), Some(expires_s)) = (claims.sid, claims.expires_s) else {
-            let detail = "this token names no session that could be ended singly".into();
-            return Err(Failure::NotPossible { detail });
+        let (Some(claims), Some(sid)) = (session.claims(), session.id()) else {
+            return Err(Failure::NoPermission);
         };
+        // A token that never expires is never forgotten.
+        let expires_s = claims.expires_s.unwrap_or(u64::MAX);
         self.wish(Wish::Revoke { sid, expires_s }).await
+    }
+
+    /// Ends all sessions of a user that have begun so far.
+    ///
+    /// # Errors
+    /// [`Failure::UnknownUser`], and the engine's failures.
+    pub async fn end_sessions_of(&self, user: &str) -> Result<(), Failure> {
+        let name = RoleName::parse(user).map_err(|_| Failure::UnknownUser)?;
+        self.change(Change::EndSessions { name, before_s: now_s() + 1 }).await
+    }
+}
+
+/// What is counted as one address: of IPv6 the network that one customer has.
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        v4 => v4,
     }
 }
 

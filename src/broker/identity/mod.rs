@@ -31,13 +31,18 @@ pub(super) use store::start;
 
 use super::Broker;
 use crate::sys::clock;
-use auth::policy::{Policy, Rights};
+use auth::policy::{Policy, Rights, RoleName, RoleRights, Version};
 use ports::{Told, Way};
 use revoked::Revoked;
 use session::Sessions;
 use std::cell::{Cell, Ref, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use types::CoreId;
+
+/// The core that changes who may do what.
+const KEEPER: CoreId = CoreId(0);
 
 /// One core's share.
 pub struct Identity {
@@ -46,6 +51,8 @@ pub struct Identity {
     revoked: RefCell<Revoked>,
     /// Grows with everything that is applied: what was concluded before has to be concluded again.
     generation: Cell<u64>,
+    /// Rights of roles, by the version of the role that they were compiled from.
+    compiled: RefCell<HashMap<RoleName, (Version, Rc<RoleRights>)>>,
     sessions: Sessions,
     way: Way,
 }
@@ -61,6 +68,7 @@ impl Identity {
             policy: RefCell::default(),
             revoked: RefCell::new(Revoked::new(revoked_max)),
             generation: Cell::new(1),
+            compiled: RefCell::default(),
             sessions,
             way,
         };
@@ -85,8 +93,16 @@ impl Identity {
     /// Takes over what the keeper has made durable.
     fn apply(&self, told: Told) {
         let is_new = match told {
-            Told::Role { role, version, record } => self.policy.borrow_mut().apply(&role, version, record),
-            Told::Revoked { sid, expires_s } => self.revoked.borrow_mut().add(sid, expires_s, now_s()),
+            Told::Role { role, version, record } => {
+                self.compiled.borrow_mut().remove(&role);
+                let record = record.map(Arc::unwrap_or_clone);
+                self.policy.borrow_mut().apply(&role, version, record)
+            }
+            // Looked at with every request: nothing has to be concluded again.
+            Told::Revoked { sid, expires_s } => {
+                self.revoked.borrow_mut().add(sid, expires_s, now_s());
+                false
+            }
         };
         // Every core has loaded what there was before anything changes: no older record comes any more.
         self.policy.borrow_mut().forget_gone();

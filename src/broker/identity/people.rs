@@ -3,7 +3,7 @@
 //! Names and passwords are checked here, passwords hashed on the pool; whether a change can be, the policy
 //! decides on the keeper's core.
 
-use super::Identity;
+use super::{Identity, now_s};
 use crate::sys::random;
 use auth::password::{self, PASSWORD_BYTES_MAX};
 use auth::policy::{AUTHENTICATED_GROUP, Account, Change, RoleName};
@@ -35,17 +35,18 @@ impl Identity {
         self.change(Change::CreateUser { name, account, groups, bucket: None }).await
     }
 
-    /// Another password for a user. Sessions that have begun go on.
+    /// Another password for a user. Sessions that have begun go on, unless they are ended with it.
     ///
     /// # Errors
     /// [`Failure::UnknownUser`], and others of [`Identity::change`].
-    pub async fn set_password(&self, user: &str, password: &str) -> Result<(), Failure> {
+    pub async fn set_password(&self, user: &str, password: &str, ends_sessions: bool) -> Result<(), Failure> {
         let name = RoleName::parse(user).map_err(|_| Failure::UnknownUser)?;
         if self.policy().account(user).is_none() {
             return Err(Failure::UnknownUser);
         }
         let password = self.hash(password).await?;
-        self.change(Change::SetPassword { name, password }).await
+        let end_before_s = ends_sessions.then(|| now_s() + 1);
+        self.change(Change::SetPassword { name, password, end_before_s }).await
     }
 
     /// The end of a user, or of a group.
@@ -83,7 +84,7 @@ impl Identity {
     async fn new_account(&self, password: &str) -> Result<Account, Failure> {
         let password = Some(self.hash(password).await?);
         // A token of an earlier user of this name is worth nothing.
-        Ok(Account { password, sessions_from_s: super::now_s(), is_dev: false })
+        Ok(Account { password, ..Account::new(now_s() + 1) })
     }
 
     async fn hash(&self, password: &str) -> Result<String, Failure> {

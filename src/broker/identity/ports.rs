@@ -30,7 +30,7 @@ pub(super) struct Asked {
 #[derive(Clone)]
 pub(super) enum Told {
     /// A role's record; `None` when the role is no more.
-    Role { role: RoleName, version: Version, record: Option<Record> },
+    Role { role: RoleName, version: Version, record: Option<Arc<Record>> },
     /// A session is over.
     Revoked { sid: SessionId, expires_s: u64 },
 }

@@ -6,6 +6,7 @@
 
 use super::Identity;
 use super::common::lock;
+use super::login::network_of;
 use super::session::Session;
 use crate::sys::{clock, random};
 use auth::limiter::{Limiter, Rate, RetryAfter};
@@ -82,7 +83,7 @@ impl Identity {
         if by_user.is_none() && by_address.is_none() {
             return Ok(());
         }
-        let now_ns = clock::monotonic_ns();
+        let (now_ns, address) = (clock::monotonic_ns(), network_of(address));
         if let Some(buckets) = by_address {
             lock(buckets).take(&address, now_ns, 1).map_err(limited)?;
         }

@@ -8,9 +8,9 @@ use super::common::{Common, lock};
 use super::{Identity, now_s};
 use crate::broker::Broker;
 use crate::sys::clock;
-use auth::policy::{ANONYMOUS, Rights, RoleName};
+use auth::policy::{ADMIN_GROUP, ANONYMOUS, AUTHENTICATED_GROUP, Policy, Rights, RoleName, RoleRights};
 use auth::ticket::TicketId;
-use auth::token::{Claims, TokenKind, Verifier};
+use auth::token::{Claims, SessionId, TokenKind, Verifier};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -30,45 +30,79 @@ pub enum Credential<'a> {
 #[derive(Debug)]
 pub struct Session {
     /// `None` for who did not say.
-    claims: Option<Claims>,
+    proof: Option<Proof>,
     groups: Vec<RoleName>,
     known: RefCell<Known>,
+}
+
+/// What a token said when it was verified, and the token, to verify it again when the keys have changed.
+#[derive(Clone, Debug)]
+pub(super) struct Proof {
+    claims: Claims,
+    token: Arc<[u8]>,
+    /// What the session is ended by: its own number or, of a token without one, a digest of its bytes.
+    id: SessionId,
+}
+
+impl Proof {
+    fn new(claims: Claims, token: &[u8]) -> Proof {
+        let id = claims.sid.unwrap_or_else(|| SessionId::of_token(token));
+        Proof { claims, token: token.into(), id }
+    }
 }
 
 /// What was concluded last.
 #[derive(Debug)]
 struct Known {
     generation: u64,
+    edition: u64,
     verdict: Result<Rc<Rights>, &'static str>,
 }
 
 impl Session {
-    fn new(claims: Option<Claims>) -> Rc<Session> {
-        let groups = claims.iter().flat_map(|claims| &claims.groups);
-        let groups = groups.filter_map(|group| RoleName::parse(group).ok()).collect();
+    fn new(proof: Option<Proof>, edition: u64) -> Rc<Session> {
+        // The groups of another issuer are never those that this server gives a meaning itself.
+        let is_taken = |name: &RoleName| !matches!(name.as_str(), ADMIN_GROUP | AUTHENTICATED_GROUP);
+        let groups = proof.iter().flat_map(|proof| &proof.claims.groups);
+        let groups = groups.filter_map(|group| RoleName::parse(group).ok()).filter(is_taken).collect();
         // Generations begin at 1: this one is always concluded anew.
-        let known = RefCell::new(Known { generation: 0, verdict: Err("Bad Token") });
-        Rc::new(Session { claims, groups, known })
+        let known = RefCell::new(Known { generation: 0, edition, verdict: Err("Bad Token") });
+        Rc::new(Session { proof, groups, known })
     }
 
     /// The user's name; `anonymous` for who did not say.
     pub fn user(&self) -> &str {
-        self.claims.as_ref().map_or(ANONYMOUS, |claims| &claims.user)
+        self.claims().map_or(ANONYMOUS, |claims| &claims.user)
     }
 
     /// Whether nobody has logged in.
     pub fn is_anonymous(&self) -> bool {
-        self.claims.is_none()
+        self.proof.is_none()
+    }
+
+    /// Whether it is of somebody who has logged in here, and so speaks for an account of this server.
+    pub fn is_own(&self) -> bool {
+        self.claims().is_some_and(|claims| claims.kind == TokenKind::Own)
     }
 
     /// What the token says.
     pub fn claims(&self) -> Option<&Claims> {
-        self.claims.as_ref()
+        self.proof.as_ref().map(|proof| &proof.claims)
+    }
+
+    /// What a ticket is issued for.
+    pub(super) fn proof(&self) -> Option<&Proof> {
+        self.proof.as_ref()
+    }
+
+    /// What the session is ended by.
+    pub(super) fn id(&self) -> Option<SessionId> {
+        self.proof.as_ref().map(|proof| proof.id)
     }
 
     /// Milliseconds until it is over by itself; `None` if it never is.
     pub fn left_ms(&self) -> Option<u64> {
-        let expires_s = self.claims.as_ref()?.expires_s?;
+        let expires_s = self.claims()?.expires_s?;
         Some(expires_s.saturating_mul(1000).saturating_sub(clock::now().0))
     }
 }
@@ -90,7 +124,7 @@ type Tokens = HashMap<Box<[u8]>, Rc<Session>>;
 impl Sessions {
     pub(super) fn new(tokens_max: usize) -> Sessions {
         Sessions {
-            anonymous: Session::new(None),
+            anonymous: Session::new(None, 0),
             half_max: (tokens_max / 2).max(1),
             young: RefCell::default(),
             old: RefCell::default(),
@@ -157,7 +191,8 @@ impl Identity {
                 let claims = self.sessions.verifier(&self.common).verify(token, now_s());
                 let claims =
                     claims.map_err(|refused| Failure::SessionRefused { reason: refused.reason() })?;
-                let session = Session::new(Some(claims));
+                let edition = self.sessions.edition.get();
+                let session = Session::new(Some(Proof::new(claims, token)), edition);
                 self.sessions.remember(token.into(), session.clone());
                 Ok(session)
             }
@@ -167,8 +202,9 @@ impl Identity {
     fn session_of_ticket(&self, ticket: &str) -> Result<Rc<Session>, Failure> {
         let now_ms = clock::monotonic_ns() / 1_000_000;
         let taken = TicketId::parse(ticket).and_then(|id| lock(&self.common.tickets).take(&id, now_ms));
-        let claims = taken.ok_or(Failure::SessionRefused { reason: "Bad Ticket" })?;
-        Ok(Session::new(Some(claims)))
+        let proof = taken.ok_or(Failure::SessionRefused { reason: "Bad Ticket" })?;
+        // Verified again at its first use, which is now.
+        Ok(Session::new(Some(proof), 0))
     }
 
     /// What a session may do now.
@@ -176,36 +212,68 @@ impl Identity {
     /// # Errors
     /// [`Failure::SessionRefused`] when it is over.
     pub fn rights(&self, session: &Session) -> Result<Rc<Rights>, Failure> {
-        let expires_s = session.claims.as_ref().and_then(|claims| claims.expires_s);
-        if expires_s.is_some_and(|expires_s| expires_s <= now_s()) {
-            return Err(Failure::SessionRefused { reason: "Token Expired" });
-        }
         let mut known = session.known.borrow_mut();
+        if let Some(proof) = &session.proof {
+            if proof.claims.expires_s.is_some_and(|expires_s| expires_s <= now_s()) {
+                return Err(Failure::SessionRefused { reason: "Token Expired" });
+            }
+            if self.revoked.borrow().has(proof.id) {
+                return Err(Failure::SessionRefused { reason: "Token Revoked" });
+            }
+            let edition = self.common.keys_edition();
+            if known.edition != edition {
+                let verified = self.sessions.verifier(&self.common).verify(&proof.token, now_s());
+                verified.map_err(|refused| Failure::SessionRefused { reason: refused.reason() })?;
+                known.edition = edition;
+            }
+        }
         if known.generation != self.generation() {
-            *known = Known { generation: self.generation(), verdict: self.conclude(session) };
+            *known = Known { generation: self.generation(), verdict: self.conclude(session), ..*known };
         }
         known.verdict.clone().map_err(|reason| Failure::SessionRefused { reason })
     }
 
     fn conclude(&self, session: &Session) -> Result<Rc<Rights>, &'static str> {
         let policy = self.policy();
-        if let Some(claims) = &session.claims {
-            if claims.sid.is_some_and(|sid| self.revoked.borrow().has(sid)) {
-                return Err("Token Revoked");
-            }
+        if let Some(claims) = session.claims() {
             match (claims.kind, policy.account(&claims.user)) {
                 (TokenKind::Own, None) => return Err("Unknown User"),
-                // An issuer's users may have roles here, but nobody's who logs in here.
-                (TokenKind::Foreign(_), Some(account)) if account.password.is_some() => {
+                // An issuer's users may have roles here, but nobody's who logs in here, and not nobody's.
+                (TokenKind::Foreign(_), Some(account))
+                    if account.password.is_some() || claims.user == ANONYMOUS =>
+                {
                     return Err("Bad Token User");
                 }
-                (_, Some(account)) if claims.issued_s.unwrap_or(0) < account.sessions_from_s => {
-                    return Err("Token Revoked");
-                }
+                (_, Some(account)) if account.is_over(claims.issued_s) => return Err("Token Revoked"),
                 _ => {}
             }
         }
-        Ok(Rc::new(policy.rights_of(session.user(), &session.groups)))
+        Ok(Rc::new(self.rights_of(&policy, session.user(), &session.groups)))
+    }
+
+    /// What a user may do. Rights of roles are compiled once for each change of a role.
+    pub(super) fn rights_of(&self, policy: &Policy, user: &str, groups: &[RoleName]) -> Rights {
+        policy.rights_of(user, groups, |name, version, record| {
+            let mut compiled = self.compiled.borrow_mut();
+            if let Some((known, rights)) = compiled.get(name)
+                && *known == version
+            {
+                return rights.clone();
+            }
+            let rights = Rc::new(RoleRights::of(record));
+            compiled.insert(name.clone(), (version, rights.clone()));
+            rights
+        })
+    }
+
+    /// Whether a user is an administrator.
+    pub fn is_administrator(&self, user: &str) -> bool {
+        self.rights_of(&self.policy(), user, &[]).is_admin()
+    }
+
+    /// Whether a user who has just logged in may see and change users.
+    pub fn may_admin_users(&self, user: &str) -> bool {
+        self.rights_of(&self.policy(), user, &[]).allow_users()
     }
 }
 

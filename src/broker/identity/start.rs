@@ -1,8 +1,9 @@
 //! The first start: groups, administrator, `anonymous`; and the well-known password that must not stay.
 //!
 //! Runs on the keeper's core after the roles are loaded and before anything is served. A generated password
-//! is shown once, on stderr, after it is durable.
+//! is shown once, on stderr, right before it is made durable.
 
+use super::KEEPER;
 use super::ports::Wish;
 use super::store;
 use crate::broker::Broker;
@@ -10,7 +11,7 @@ use crate::sys::random;
 use auth::password;
 use auth::policy::{Bootstrap, PUBLIC_BUCKET};
 use std::rc::Rc;
-use types::{BucketName, CoreId};
+use types::BucketName;
 
 /// The password of the administrator of `serve --dev`.
 const DEV_PASSWORD: &str = "secret";
@@ -21,13 +22,15 @@ const DEV_PASSWORD: &str = "secret";
 /// Why users and grants are not known, in a sentence.
 pub(in crate::broker) async fn open(broker: &Rc<Broker>) -> Result<(), String> {
     store::load(broker).await?;
-    if broker.link().core() == CoreId(0) { create_missing(broker).await } else { Ok(()) }
+    if broker.link().core() == KEEPER { create_missing(broker).await } else { Ok(()) }
 }
 
 async fn create_missing(broker: &Rc<Broker>) -> Result<(), String> {
     let identity = broker.identity();
     let config = identity.config();
-    let wants_password = identity.policy().wants_admin_password(&config.admin, config.is_dev);
+    // A password that was given is not the well-known one, in development either.
+    let is_dev = config.is_dev && config.admin_password.is_none();
+    let wants_password = identity.policy().wants_admin_password(&config.admin, is_dev);
     let had_admin = identity.policy().account(config.admin.as_str()).is_some();
     let generated = generated_password();
     let password = match (&config.admin_password, config.is_dev) {
@@ -46,24 +49,25 @@ async fn create_missing(broker: &Rc<Broker>) -> Result<(), String> {
     let start = Bootstrap {
         admin: config.admin.clone(),
         password: hash,
-        is_dev: config.is_dev && config.admin_password.is_none(),
+        is_dev,
         bucket: identity.own_bucket(config.admin.as_str()),
+        now_s: super::now_s(),
     };
     let missing = identity.policy().bootstrap(&start);
     if missing.is_empty() {
         return Ok(());
     }
-    let written = identity.wish(Wish::Write(missing)).await;
-    written.map_err(|failure| format!("users and groups cannot be created: {}", failure.reason()))?;
     if wants_password && is_shown {
         let why = if had_admin { "; the well-known one of --dev is replaced" } else { "" };
+        // Before it counts, so that a crash in between leaves nobody with a password that nobody knows.
         eprintln!(
             "millrace: the password of {} is {generated} (shown this once{why}; change it with \
              PUT /users or `millrace users passwd`)",
             config.admin
         );
     }
-    Ok(())
+    let written = identity.wish(Wish::Write(missing)).await;
+    written.map_err(|failure| format!("users and groups cannot be created: {}", failure.reason()))
 }
 
 /// 120 random bits in letters and digits that are not taken for each other.

@@ -5,15 +5,16 @@
 //! time. Each core reads it all at start, many streams at once.
 
 use super::ports::{Inboxes, News, Told};
-use super::{keeper, now_s};
+use super::{KEEPER, keeper, now_s};
 use crate::broker::{AppendRequest, Broker, Pending, ReadRequest};
 use crate::sys::executor::{Queue, spawn};
 use auth::policy::{Record, RoleName, Version};
 use auth::token::SessionId;
 use bytes::Bytes;
-use engine::{AckLevel, Appended, ListPage, ReadFrom, ReadReply, StreamDescription};
+use engine::{AckLevel, Appended, GapCause, ListPage, ReadFrom, ReadReply, StreamDescription};
 use serde_json::{Value, json};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use types::{BucketName, Drafts, EventDraft, Failure, SeqNum, StreamKey};
 
 /// The bucket that belongs to the server. No face reads or writes it.
@@ -93,7 +94,7 @@ async fn load_roles(broker: &Rc<Broker>, streams: &[StreamDescription]) -> Resul
         let decoded = Record::decode(record.payload());
         let decoded = decoded.map_err(|error| format!("the record of {role} is not understood: {error}"))?;
         let version = (reply.epoch, record.seq());
-        broker.identity().apply(Told::Role { role, version, record: decoded });
+        broker.identity().apply(Told::Role { role, version, record: decoded.map(Arc::new) });
     }
     Ok(())
 }
@@ -106,7 +107,8 @@ async fn load_revoked(broker: &Rc<Broker>) -> Result<(), String> {
         let (stream, from) = (stream.clone(), ReadFrom::Seq(next));
         let request = ReadRequest { stream, from, limit: LOAD_EVENTS, bytes_max: usize::MAX };
         let reply = broker.read(request).await.map_err(|failure| wrong(failure.reason()))?;
-        if next > SeqNum::FIRST && !reply.gaps.is_empty() {
+        // What was trimmed away has expired; what is damaged may be somebody's ended session.
+        if reply.gaps.iter().any(|gap| gap.cause == GapCause::Damaged) {
             return Err(wrong("is damaged on disk"));
         }
         for record in &reply.records {
@@ -117,7 +119,9 @@ async fn load_revoked(broker: &Rc<Broker>) -> Result<(), String> {
             let (sid, expires_s) = read.ok_or_else(|| wrong("is not understood"))?;
             broker.identity().apply(Told::Revoked { sid, expires_s });
             // What may be forgotten is so with the next session that is ended.
-            broker.identity().revoked.borrow_mut().note(record.seq(), expires_s, 0);
+            if broker.link().core() == KEEPER {
+                broker.identity().revoked.borrow_mut().note(record.seq(), expires_s, 0);
+            }
         }
         if reply.at_tail || reply.records.is_empty() {
             return Ok(());

@@ -18,9 +18,9 @@ impl Identity {
     /// tickets wait to be used.
     pub fn issue_ticket(&self, session: &Session) -> Result<String, Failure> {
         self.rights(session)?;
-        let claims = session.claims().ok_or(Failure::NoPermission)?;
+        let proof = session.proof().ok_or(Failure::NoPermission)?;
         let (id, now_ms) = (TicketId::new(random::bytes()), clock::monotonic_ns() / 1_000_000);
-        match lock(&self.common.tickets).issue(&id, claims.clone(), now_ms) {
+        match lock(&self.common.tickets).issue(&id, proof.clone(), now_ms) {
             Ok(()) => Ok(id.to_string()),
             Err(_) => Err(Failure::Unavailable(Unavailable::Overloaded)),
         }

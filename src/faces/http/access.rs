@@ -53,14 +53,20 @@ impl Asker<'_> {
         broker.session(given("ticket").map(Credential::Ticket))
     }
 
-    /// Admits an action on a stream.
+    /// Admits an action on a stream; gives the session, for what takes long.
     ///
     /// # Errors
     /// [`Failure::SessionRefused`], [`Failure::NoPermission`], [`Failure::RateLimited`].
-    pub(super) fn admit(&self, action: Action, needs: Permission, stream: &StreamKey) -> Result<(), Failure> {
+    pub(super) fn admit(
+        &self,
+        action: Action,
+        needs: Permission,
+        stream: &StreamKey,
+    ) -> Result<Rc<Session>, Failure> {
         let session = self.session()?;
         self.core.broker().may(&session, needs, stream)?;
-        self.count(action, &session)
+        self.count(action, &session)?;
+        Ok(session)
     }
 
     /// Admits an action on a bucket.

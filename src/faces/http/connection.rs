@@ -125,7 +125,7 @@ struct Connection {
     arriving_bytes: usize,
     account: Account,
     /// A request that may not start before the queue is empty.
-    held: Option<(Plan, Request)>,
+    held: Option<(Plan, Request, u64)>,
     /// The client waits for `100 Continue`, behind the answers of the queue.
     continue_due: bool,
     /// No request is taken any more.
@@ -213,7 +213,8 @@ impl Connection {
         while let Some((plan, request)) = self.next_request() {
             let (class, endpoint) = (plan.class(&request.body), Endpoint::of(&plan));
             if !self.may_start(class) {
-                self.held = Some((plan, request));
+                let generation = self.core.broker().identity().generation();
+                self.held = Some((plan, request, generation));
                 return;
             }
             let Request { head, body } = request;
@@ -228,8 +229,11 @@ impl Connection {
     }
 
     fn next_request(&mut self) -> Option<(Plan, Request)> {
-        if let Some(held) = self.held.take() {
-            return Some(held);
+        if let Some((plan, request, generation)) = self.held.take() {
+            // What was permitted then may not be any more.
+            let is_fresh = generation == self.core.broker().identity().generation();
+            let plan = if is_fresh { plan } else { self.plan(&request.head) };
+            return Some((plan, request));
         }
         let limits = self.core.limits();
         let has_room =
@@ -321,7 +325,7 @@ impl Connection {
 
     /// Gives up a request that the core has no memory for.
     fn refuse_if_overloaded(&mut self) {
-        let held_bytes = self.held.as_ref().map_or(0, |(_, request)| request.body.len());
+        let held_bytes = self.held.as_ref().map_or(0, |(_, request, _)| request.body.len());
         let has_memory = self.account.set(self.arriving_bytes + self.queued_bytes + held_bytes);
         if !has_memory && self.queue.is_empty() && !self.is_closing {
             self.input = BytesMut::new();

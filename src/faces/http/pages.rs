@@ -8,7 +8,9 @@ use super::event_json::{write_event, write_event_line};
 use super::negotiate::{JSON, NDJSON};
 use super::read::PAGE_BYTES;
 use super::reply::Reply;
+use crate::broker::identity::Session;
 use crate::broker::{Broker, ReadRequest};
+use auth::policy::Permission;
 use bytes::{BufMut, Bytes, BytesMut};
 use engine::{ReadFrom, ReadReply};
 use std::rc::Rc;
@@ -45,6 +47,7 @@ pub(super) struct PagedReply {
 /// The events of one body that are still to come.
 pub(super) struct Pages {
     broker: Rc<Broker>,
+    session: Rc<Session>,
     stream: StreamKey,
     form: Form,
     epoch: Epoch,
@@ -61,8 +64,24 @@ pub(super) struct CutShort;
 
 impl Pages {
     /// Before the first page.
-    pub(super) fn new(broker: Rc<Broker>, stream: StreamKey, form: Form, left: u64, epoch: Epoch) -> Pages {
-        Pages { broker, stream, form, epoch, left, next: SeqNum::FIRST, is_at_tail: false, is_begun: false }
+    pub(super) fn new(
+        (broker, session): (Rc<Broker>, Rc<Session>),
+        stream: StreamKey,
+        form: Form,
+        left: u64,
+        epoch: Epoch,
+    ) -> Pages {
+        Pages {
+            broker,
+            session,
+            stream,
+            form,
+            epoch,
+            left,
+            next: SeqNum::FIRST,
+            is_at_tail: false,
+            is_begun: false,
+        }
     }
 
     /// Appends the events of a page to `out`.
@@ -100,6 +119,8 @@ impl Pages {
     /// # Errors
     /// [`CutShort`]; the connection has to be closed without an end of the body.
     pub(super) async fn write_next(&mut self, out: &mut BytesMut) -> Result<(), CutShort> {
+        // A body that takes hours must not outlive the right to it.
+        self.broker.may(&self.session, Permission::Get, &self.stream).map_err(|_| CutShort)?;
         let request = ReadRequest {
             stream: self.stream.clone(),
             from: ReadFrom::Seq(self.next),

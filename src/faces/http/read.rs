@@ -12,7 +12,7 @@ use super::negotiate::{self, JSON, NDJSON, OCTETS};
 use super::pages::{Form, PagedReply, Pages};
 use super::parameters::{Parameters, ReadParameters};
 use super::reply::Reply;
-use crate::broker::identity::Action;
+use crate::broker::identity::{Action, Session};
 use crate::broker::{Broker, ReadRequest};
 use auth::policy::Permission;
 use bytes::{Bytes, BytesMut};
@@ -35,6 +35,7 @@ pub(super) struct ReadPlan {
     shape: Shape,
     download: Option<String>,
     head: RequestHead,
+    session: Rc<Session>,
 }
 
 /// The form of the body.
@@ -56,7 +57,7 @@ impl ReadPlan {
         let parameters = Parameters::of(head)?;
         let download = parameters.get("download").map(str::to_owned);
         let bounded = ReadParameters::read(&parameters, core.limits(), true)?;
-        asker.admit(Action::Get, Permission::Get, &stream)?;
+        let session = asker.admit(Action::Get, Permission::Get, &stream)?;
         let offered = [JSON, NDJSON, OCTETS];
         // The bytes of one event, or nothing that this form could say.
         let offered = if bounded.limit == Some(1) { &offered[..] } else { &offered[..2] };
@@ -65,7 +66,7 @@ impl ReadPlan {
             1 => (ReadParameters::read(&parameters, core.limits(), false)?, Shape::Events(Form::Lines)),
             _ => (bounded, Shape::Payload),
         };
-        Ok(ReadPlan { stream, parameters, shape, download, head: head.clone() })
+        Ok(ReadPlan { stream, parameters, shape, download, head: head.clone(), session })
     }
 
     /// Puts the read under way.
@@ -81,7 +82,11 @@ impl ReadPlan {
             let future = async move {
                 let is_enough = |reply: &ReadReply| !reply.records.is_empty() || only_damage(reply).is_some();
                 match broker.read_until(request, wait, is_enough).await {
-                    Ok(reply) => self.answer(broker, reply),
+                    // What came after a grant was taken back, or the session ended, is not for it.
+                    Ok(reply) => match broker.may(&self.session, Permission::Get, &self.stream) {
+                        Ok(()) => self.answer(broker, reply),
+                        Err(failure) => Answer::Failed(failure),
+                    },
                     Err(failure) => Answer::Failed(failure),
                 }
             };
@@ -140,7 +145,7 @@ impl ReadPlan {
     }
 
     fn events(self, broker: Rc<Broker>, form: Form, base: Reply, left: u64, first: ReadReply) -> Answer {
-        let mut pages = Pages::new(broker, self.stream, form, left, first.epoch);
+        let mut pages = Pages::new((broker, self.session), self.stream, form, left, first.epoch);
         let mut body = BytesMut::new();
         pages.write(&first, &mut body);
         if pages.is_over() {

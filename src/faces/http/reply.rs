@@ -94,6 +94,7 @@ pub(crate) fn encode_failure(
     writer.header("Content-Type", if as_problem { PROBLEM } else { JSON });
     if failure.status() == 401 {
         writer.header("WWW-Authenticate", "jwt");
+        writer.header("Cache-Control", "no-store");
     }
     if let Failure::MethodNotAllowed { allow } = failure {
         writer.header("Allow", allow);

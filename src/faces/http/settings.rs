@@ -47,7 +47,7 @@ impl SettingsPlan {
             false => (Action::Get, Permission::Get),
         };
         match &scope {
-            Scope::Stream(stream) => asker.admit(action, needs, stream)?,
+            Scope::Stream(stream) => asker.admit(action, needs, stream).map(drop)?,
             Scope::Bucket(bucket) => asker.admit_in(action, needs, bucket)?,
         }
         negotiate::choose(head, &[JSON])?;

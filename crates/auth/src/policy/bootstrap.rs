@@ -32,15 +32,37 @@ pub struct Bootstrap {
     pub is_dev: bool,
     /// The bucket that they own.
     pub bucket: Option<BucketName>,
+    /// Now, in seconds since 1970: sessions of a password that is replaced are over.
+    pub now_s: u64,
 }
 
 impl Policy {
     /// Whether [`Policy::bootstrap`] would write the administrator's password.
     pub fn wants_admin_password(&self, admin: &RoleName, is_dev: bool) -> bool {
         match self.account(admin.as_str()) {
-            None => self.role(admin.as_str()).is_none() && self.administrators(None).is_empty(),
+            None => self.role(admin.as_str()).is_none() && !self.has_administrator(is_dev),
             Some(account) => account.is_dev && !is_dev,
         }
+    }
+
+    /// Everybody else whose password is the well-known one loses it, and their sessions.
+    fn well_known(&self, start: &Bootstrap) -> Vec<Update> {
+        let known = self.roles().filter(|(name, record)| {
+            **name != start.admin && record.account().is_some_and(|account| account.is_dev)
+        });
+        let without = |(name, record): (&RoleName, &Record)| {
+            let record = Record { kind: Kind::User(Account::new(start.now_s)), ..record.clone() };
+            Update { role: name.clone(), record: Some(record) }
+        };
+        known.map(without).collect()
+    }
+
+    /// Whether somebody who is not the well-known administrator can put things right.
+    fn has_administrator(&self, is_dev: bool) -> bool {
+        let administrators = self.administrators(None);
+        let is_sound =
+            |name: &RoleName| is_dev || self.account(name.as_str()).is_some_and(|account| !account.is_dev);
+        administrators.iter().any(is_sound)
     }
 
     /// The roles that are missing.
@@ -62,19 +84,19 @@ impl Policy {
             add(admins.clone(), record);
         }
         if self.role(ANONYMOUS).is_none() {
-            let account = Account { password: None, sessions_from_s: 0, is_dev: false };
-            add(anonymous, Record::new(Kind::User(account)));
+            add(anonymous, Record::new(Kind::User(Account::new(0))));
         }
         if self.wants_admin_password(&start.admin, start.is_dev) {
-            let account = |sessions_from_s| Account {
+            assert!(!start.password.is_empty(), "an administrator has a password");
+            let account = Account {
                 password: Some(start.password.clone()),
-                sessions_from_s,
                 is_dev: start.is_dev,
+                ..Account::new(start.now_s)
             };
             let mut record = match self.role(start.admin.as_str()) {
                 Some(known) => known.clone(),
                 None => {
-                    let mut record = Record::new(Kind::User(account(0)));
+                    let mut record = Record::new(Kind::User(account.clone()));
                     record.join(admins);
                     if let Some(bucket) = &start.bucket {
                         record.grants.insert(Resource::Bucket(bucket.clone()), Permissions::OWNER);
@@ -82,9 +104,11 @@ impl Policy {
                     record
                 }
             };
-            let sessions_from_s = record.account().map_or(0, |account| account.sessions_from_s);
-            record.kind = Kind::User(account(sessions_from_s));
+            record.kind = Kind::User(account);
             add(start.admin.clone(), record);
+        }
+        if !start.is_dev {
+            updates.extend(self.well_known(start));
         }
         updates
     }

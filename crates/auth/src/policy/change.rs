@@ -34,6 +34,8 @@ pub enum Change {
         name: RoleName,
         /// Its hash as a PHC string.
         password: String,
+        /// Sessions that began before this second are over with it.
+        end_before_s: Option<u64>,
     },
     /// A new group.
     CreateGroup {
@@ -58,8 +60,8 @@ pub enum Change {
         /// Whether it is a group's.
         is_group: bool,
     },
-    /// One permission more for a role.
-    Grant(RoleName, Resource, Permission),
+    /// One permission more for a role, as an administrator or as somebody who may grant there.
+    Grant(RoleName, Resource, Permission, Granter),
     /// One permission less for a role. What was never granted may be revoked.
     Revoke(RoleName, Resource, Permission),
     /// The sessions of a user that began before this second are over.
@@ -69,6 +71,16 @@ pub enum Change {
         /// Seconds since 1970.
         before_s: u64,
     },
+}
+
+/// Who grants. Only an administrator can fill a role up: everybody may grant on their own bucket, and must
+/// not keep others from granting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Granter {
+    /// In the group of administrators.
+    Administrator,
+    /// Somebody with the permission `grant`.
+    Owner,
 }
 
 /// One role's new record, to be made durable and then applied.
@@ -142,19 +154,24 @@ impl Policy {
             Change::CreateGroup { name, groups } => {
                 self.create(name, Record::new(Kind::Group), groups, limits)
             }
-            Change::SetPassword { name, password } => self.change_account(name, |account| {
+            Change::SetPassword { name, password, end_before_s } => self.change_account(name, |account| {
                 account.password = Some(password);
                 account.is_dev = false;
+                end_before_s.into_iter().for_each(|before_s| end_sessions(account, before_s));
             }),
-            Change::EndSessions { name, before_s } => self.change_account(name, |account| {
-                account.sessions_from_s = account.sessions_from_s.max(before_s);
-            }),
+            Change::EndSessions { name, before_s } => {
+                self.change_account(name, |account| end_sessions(account, before_s))
+            }
             Change::SetGroups { name, is_group, groups } => self.set_groups(name, is_group, groups, limits),
             Change::DeleteRole { name, is_group } => self.delete(name, is_group),
-            Change::Grant(role, resource, permission) => {
+            Change::Grant(role, resource, permission, granter) => {
                 let mut record = self.holder(&role)?;
                 let is_new = record.grant(resource, permission);
-                check_max(record.grants.len(), limits.grants_per_role_max, "grants of one role")?;
+                let grants_max = match granter {
+                    Granter::Administrator => limits.grants_per_role_max,
+                    Granter::Owner => limits.grants_per_role_max / 2,
+                };
+                check_max(record.grants.len(), grants_max, "grants of one role")?;
                 Ok(if is_new { vec![Update { role, record: Some(record) }] } else { Vec::new() })
             }
             Change::Revoke(role, resource, permission) => {
@@ -305,6 +322,11 @@ impl Policy {
             None => Err(ChangeRefused::Unknown(role.clone())),
         }
     }
+}
+
+fn end_sessions(account: &mut Account, before_s: u64) {
+    account.sessions_from_s = account.sessions_from_s.max(before_s);
+    account.undated_are_over = true;
 }
 
 fn check_max(count: usize, limit: usize, what: &'static str) -> Result<(), ChangeRefused> {

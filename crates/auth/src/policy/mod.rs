@@ -17,14 +17,15 @@ mod role_name;
 mod tests;
 
 pub use bootstrap::{ADMIN_GROUP, ANONYMOUS, AUTHENTICATED_GROUP, Bootstrap, PUBLIC_BUCKET};
-pub use change::{Change, ChangeRefused, PolicyLimits, Update};
+pub use change::{Change, ChangeRefused, Granter, PolicyLimits, Update};
 pub use permission::{Permission, Permissions};
 pub use record::{Account, Kind, Record, RecordError};
 pub use resource::{Resource, ResourceError};
-pub use rights::Rights;
+pub use rights::{Rights, RoleRights};
 pub use role_name::{IllegalName, ROLE_NAME_BYTES_MAX, RoleName};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use types::{Epoch, SeqNum};
 
 /// Where a record stands in the log: epoch and sequence number of its role's stream. The greater one is the
@@ -121,19 +122,25 @@ impl Policy {
     }
 
     /// What a user may do: by their own grants, those of their groups, and those of everybody. Somebody who
-    /// has no record (a user of another issuer) has `extra_groups` and what everybody has.
-    pub fn rights_of(&self, user: &str, extra_groups: &[RoleName]) -> Rights {
-        let mut rights = Rights::default();
+    /// has no record (a user of another issuer) has `extra_groups` and what everybody has. `compiled` gives a
+    /// role's rights; it may remember them by the role's name and version.
+    pub fn rights_of(
+        &self,
+        user: &str,
+        extra_groups: &[RoleName],
+        mut compiled: impl FnMut(&RoleName, Version, &Record) -> Rc<RoleRights>,
+    ) -> Rights {
         let own = self.role(user).filter(|record| record.account().is_some());
         let mut groups: Vec<RoleName> = own.map(|record| record.groups.clone()).unwrap_or_default();
         groups.extend(extra_groups.iter().cloned());
         let groups = self.groups_from(&groups);
-        if groups.contains(ADMIN_GROUP) {
-            rights.set_admin();
-        }
-        let roles = groups.iter().map(RoleName::as_str).chain(["*"]);
-        own.into_iter().chain(roles.filter_map(|role| self.role(role))).for_each(|record| rights.add(record));
-        rights
+        let names = groups.iter().map(RoleName::as_str).chain(["*"]).chain(own.map(|_| user));
+        let with_grants = names.filter_map(|name| {
+            let (name, (version, record)) = self.roles.get_key_value(name)?;
+            (!record.grants.is_empty()).then(|| compiled(name, *version, record))
+        });
+        let roles = with_grants.collect();
+        Rights::new(groups.contains(ADMIN_GROUP), roles)
     }
 
     /// Panics if the members do not follow the records.

@@ -29,8 +29,22 @@ pub struct Account {
     pub password: Option<String>,
     /// Sessions that began before this second since 1970 are over.
     pub sessions_from_s: u64,
+    /// Sessions of tokens that do not say when they were issued (those of an Iorio server) are over.
+    pub undated_are_over: bool,
     /// The password is the well-known one of `serve --dev`.
     pub is_dev: bool,
+}
+
+impl Account {
+    /// Somebody without a password, whose sessions count from this second on.
+    pub fn new(sessions_from_s: u64) -> Account {
+        Account { password: None, sessions_from_s, undated_are_over: false, is_dev: false }
+    }
+
+    /// Whether a session that began then (`None`: the token does not say) is over.
+    pub fn is_over(&self, issued_s: Option<u64>) -> bool {
+        issued_s.map_or(self.undated_are_over, |issued_s| issued_s < self.sessions_from_s)
+    }
 }
 
 /// A role.
@@ -113,8 +127,10 @@ impl Record {
         if let Kind::User(account) = &record.kind {
             object.insert("password".to_owned(), account.password.clone().into());
             object.insert("sessions_from_s".to_owned(), account.sessions_from_s.into());
-            if account.is_dev {
-                object.insert("dev".to_owned(), true.into());
+            for (name, is_set) in [("dev", account.is_dev), ("undated_are_over", account.undated_are_over)] {
+                if is_set {
+                    object.insert(name.to_owned(), true.into());
+                }
             }
         }
         let groups: Vec<&str> = record.groups.iter().map(RoleName::as_str).collect();
@@ -203,8 +219,8 @@ fn account(members: &mut Members) -> Result<Account, RecordError> {
         None => 0,
         Some(value) => value.as_u64().ok_or_else(|| RecordError(format!("{value} is no time")))?,
     };
-    let is_dev = members.0.remove("dev").is_some_and(|value| value == Value::Bool(true));
-    Ok(Account { password, sessions_from_s, is_dev })
+    let (is_dev, undated_are_over) = (members.flag("dev"), members.flag("undated_are_over"));
+    Ok(Account { password, sessions_from_s, undated_are_over, is_dev })
 }
 
 /// The members of an object that were not looked at yet.
@@ -216,6 +232,10 @@ impl Members {
             Some(Value::String(text)) => Ok(text),
             _ => Err(RecordError(format!("no text {name:?}"))),
         }
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        self.0.remove(name).is_some_and(|value| value == Value::Bool(true))
     }
 
     fn array(&mut self, name: &str) -> Result<Vec<Value>, RecordError> {
@@ -244,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_user_s_record_is_this_to_the_byte() {
-        let account = Account { password: Some("$argon2id$x".to_owned()), sessions_from_s: 7, is_dev: false };
+        let account = Account { password: Some("$argon2id$x".to_owned()), ..Account::new(7) };
         let mut record = Record::new(Kind::User(account));
         record.join(name("g-b"));
         record.join(name("g-a"));
@@ -311,10 +331,11 @@ mod tests {
             password in proptest::option::of("[!-~]{0,20}"),
             sessions_from_s: u64,
             is_dev: bool,
+            undated_are_over: bool,
             groups in proptest::collection::vec("[a-z-]{3,8}", 0..5),
             grants in proptest::collection::vec(a_grant(), 0..8),
         ) {
-            let account = Account { password, sessions_from_s, is_dev };
+            let account = Account { password, sessions_from_s, undated_are_over, is_dev };
             let mut record = Record::new(if is_user { Kind::User(account) } else { Kind::Group });
             for group in groups.iter().filter_map(|group| RoleName::parse(group).ok()) {
                 record.join(group);

@@ -1,12 +1,14 @@
 //! What somebody may do, compiled from all their roles: asked for every request.
 //!
-//! Made anew when the policy changes, shared by the sessions of a user. A question costs at most two look-ups
-//! and the globs of one bucket. The server's own names (`$…`) are covered by no grant on every bucket.
+//! Each role's grants are compiled once for each change of the role and shared by all who have it. A question
+//! costs two look-ups a role and the globs of one bucket. The server's own names (`$…`) are covered by no
+//! grant on every bucket.
 
 use super::permission::{Permission, Permissions};
 use super::record::Record;
 use super::resource::Resource;
 use hashbrown::HashMap;
+use std::rc::Rc;
 use types::{BucketName, StreamKey, StreamName, StreamPattern};
 use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 
@@ -14,10 +16,16 @@ use xxhash_rust::xxh3::Xxh3DefaultBuilder;
 /// administrator gave: a flood of collisions cannot be made from outside.
 type Map<K, V> = HashMap<K, V, Xxh3DefaultBuilder>;
 
-/// What somebody may do.
+/// What somebody may do: what any of their roles may.
 #[derive(Clone, Debug, Default)]
 pub struct Rights {
     is_admin: bool,
+    roles: Vec<Rc<RoleRights>>,
+}
+
+/// What was granted to one role.
+#[derive(Clone, Debug, Default)]
+pub struct RoleRights {
     any: Permissions,
     buckets: Map<BucketName, InBucket>,
 }
@@ -29,35 +37,61 @@ struct InBucket {
     globs: Vec<(StreamPattern, Permissions)>,
 }
 
-impl Rights {
-    /// Rights of somebody in the group of administrators.
-    pub(super) fn set_admin(&mut self) {
-        self.is_admin = true;
-    }
-
-    /// Adds what was granted to a role.
-    pub(super) fn add(&mut self, record: &Record) {
+impl RoleRights {
+    /// Compiles a role's grants. A glob that does not parse covers nothing; none was ever taken.
+    pub fn of(record: &Record) -> RoleRights {
+        let mut rights = RoleRights::default();
         for (resource, permissions) in &record.grants {
             let Some(bucket) = resource.bucket() else {
-                self.any = self.any.union(*permissions);
+                rights.any = rights.any.union(*permissions);
                 continue;
             };
-            let here = self.buckets.entry(bucket.clone()).or_default();
-            let held = match resource {
-                Resource::Any | Resource::Bucket(_) => &mut here.whole,
-                Resource::Stream(stream) => here.streams.entry(stream.stream.clone()).or_default(),
-                Resource::Glob(bucket, glob) => {
-                    let Ok(pattern) = StreamPattern::parse(bucket.clone(), glob.as_str()) else { continue };
-                    let at = here.globs.iter().position(|(known, _)| *known == pattern);
-                    let at = at.unwrap_or_else(|| {
-                        here.globs.push((pattern, Permissions::NONE));
-                        here.globs.len() - 1
-                    });
-                    &mut here.globs[at].1
+            let here = rights.buckets.entry(bucket.clone()).or_default();
+            match resource {
+                Resource::Any | Resource::Bucket(_) => here.whole = here.whole.union(*permissions),
+                Resource::Stream(stream) => {
+                    here.streams.insert(stream.stream.clone(), *permissions);
                 }
-            };
-            *held = held.union(*permissions);
+                Resource::Glob(bucket, glob) => {
+                    let pattern = StreamPattern::parse(bucket.clone(), glob.as_str());
+                    here.globs.extend(pattern.ok().map(|pattern| (pattern, *permissions)));
+                }
+            }
         }
+        rights
+    }
+
+    fn allow_bucket(&self, permission: Permission, bucket: &BucketName) -> bool {
+        (self.any.has(permission) && !bucket.is_internal())
+            || self.buckets.get(bucket).is_some_and(|here| here.whole.has(permission))
+    }
+
+    fn allow_stream(&self, permission: Permission, stream: &StreamKey) -> bool {
+        if self.any.has(permission) && !stream.bucket.is_internal() {
+            return true;
+        }
+        let Some(here) = self.buckets.get(&stream.bucket) else { return false };
+        here.whole.has(permission)
+            || here.streams.get(&stream.stream).is_some_and(|held| held.has(permission))
+            || here
+                .globs
+                .iter()
+                .any(|(glob, held)| held.has(permission) && glob.matches_name(stream.stream.as_str()))
+    }
+
+    fn allow_pattern(&self, permission: Permission, pattern: &StreamPattern) -> bool {
+        let by_glob = |here: &InBucket| {
+            here.globs.iter().any(|(glob, held)| held.has(permission) && glob.covers(pattern))
+        };
+        self.allow_bucket(permission, &pattern.bucket)
+            || self.buckets.get(&pattern.bucket).is_some_and(by_glob)
+    }
+}
+
+impl Rights {
+    /// The rights of these roles together.
+    pub(super) fn new(is_admin: bool, roles: Vec<Rc<RoleRights>>) -> Rights {
+        Rights { is_admin, roles }
     }
 
     /// Whether they are an administrator.
@@ -67,37 +101,22 @@ impl Rights {
 
     /// Whether they may do this with every bucket.
     pub fn allow_any(&self, permission: Permission) -> bool {
-        self.is_admin || self.any.has(permission)
+        self.is_admin || self.roles.iter().any(|role| role.any.has(permission))
     }
 
     /// Whether they may do this with a whole bucket.
     pub fn allow_bucket(&self, permission: Permission, bucket: &BucketName) -> bool {
-        self.is_admin
-            || (self.any.has(permission) && !bucket.is_internal())
-            || self.buckets.get(bucket).is_some_and(|here| here.whole.has(permission))
+        self.is_admin || self.roles.iter().any(|role| role.allow_bucket(permission, bucket))
     }
 
     /// Whether they may do this with a stream.
     pub fn allow_stream(&self, permission: Permission, stream: &StreamKey) -> bool {
-        if self.allow_bucket(permission, &stream.bucket) {
-            return true;
-        }
-        let Some(here) = self.buckets.get(&stream.bucket) else { return false };
-        let of_stream = here.streams.get(&stream.stream);
-        of_stream.is_some_and(|held| held.has(permission))
-            || here
-                .globs
-                .iter()
-                .any(|(glob, held)| held.has(permission) && glob.matches_name(stream.stream.as_str()))
+        self.is_admin || self.roles.iter().any(|role| role.allow_stream(permission, stream))
     }
 
     /// Whether they may do this with every stream that a glob can match.
     pub fn allow_pattern(&self, permission: Permission, pattern: &StreamPattern) -> bool {
-        let by_glob = |here: &InBucket| {
-            here.globs.iter().any(|(glob, held)| held.has(permission) && glob.covers(pattern))
-        };
-        self.allow_bucket(permission, &pattern.bucket)
-            || self.buckets.get(&pattern.bucket).is_some_and(by_glob)
+        self.is_admin || self.roles.iter().any(|role| role.allow_pattern(permission, pattern))
     }
 
     /// Whether they may do this with a resource, whatever it covers.

@@ -31,6 +31,8 @@ impl RoleName {
         let is_sound = !text.is_empty()
             && text.len() <= ROLE_NAME_BYTES_MAX
             && !RESERVED.contains(&text)
+            // A path cannot name these, however they are escaped.
+            && !text.split('/').any(|part| matches!(part, "." | ".."))
             && !text.chars().any(|c| matches!(u32::from(c), 0..=44 | 58..=63 | 127..=191));
         if is_sound { Ok(RoleName(Arc::from(text))) } else { Err(IllegalName) }
     }
@@ -92,9 +94,10 @@ mod tests {
     #[test]
     fn reserved_words_and_forbidden_characters_are_refused() {
         let long = "x".repeat(ROLE_NAME_BYTES_MAX + 1);
-        for bad in
-            ["", "all", "on", "to", "from", "any", "*", "$sys", "a b", "a:b", "a;b", "a=b", "a?", &long]
-        {
+        for bad in [
+            "", "all", "on", "to", "from", "any", "*", "$sys", "a b", "a:b", "a;b", "a=b", "a?", ".", "..",
+            "a/../b", &long,
+        ] {
             assert_eq!(RoleName::parse(bad), Err(IllegalName), "{bad}");
         }
         for code in (0..=44).chain(58..=63).chain(127..=191) {

@@ -15,7 +15,7 @@ fn bucket(text: &str) -> BucketName {
 }
 
 fn account() -> Account {
-    Account { password: Some("hash".to_owned()), sessions_from_s: 0, is_dev: false }
+    Account { password: Some("hash".to_owned()), ..Account::new(0) }
 }
 
 /// A policy and the sequence number of its last record.
@@ -33,6 +33,7 @@ impl World {
             password: "hash".to_owned(),
             is_dev: false,
             bucket: Some(bucket("admin")),
+            now_s: 0,
         };
         let updates = world.policy.bootstrap(&start);
         world.apply(updates);
@@ -65,13 +66,18 @@ impl World {
 
     fn grant(&mut self, role: &str, bucket: &str, stream: Option<&str>, permission: Permission) {
         let resource = Resource::parse(bucket, stream).expect("a resource");
-        self.change(Change::Grant(name(role), resource, permission)).expect("a known role");
+        self.change(Change::Grant(name(role), resource, permission, Granter::Administrator))
+            .expect("a known role");
+    }
+
+    fn rights(&self, user: &str, groups: &[RoleName]) -> Rights {
+        self.policy.rights_of(user, groups, |_, _, record| std::rc::Rc::new(RoleRights::of(record)))
     }
 
     fn may(&self, user: &str, permission: Permission, stream: &str) -> bool {
         let (bucket, stream) = stream.split_once('/').expect("bucket/stream");
         let stream = StreamKey::parse(bucket, stream).expect("a name");
-        self.policy.rights_of(user, &[]).allow_stream(permission, &stream)
+        self.rights(user, &[]).allow_stream(permission, &stream)
     }
 }
 
@@ -101,10 +107,10 @@ fn after_a_first_start_each_may_do_what_the_bootstrap_says() {
     ] {
         assert_eq!(world.may(user, permission, stream), expected, "{user} {permission} {stream}");
     }
-    let admin = world.policy.rights_of("admin", &[]);
+    let admin = world.rights("admin", &[]);
     assert!(admin.is_admin() && admin.allow_users() && admin.allow_any(Permission::List));
-    assert!(!world.policy.rights_of("bob", &[]).allow_users());
-    assert!(!world.policy.rights_of("bob", &[]).allow_any(Permission::List));
+    assert!(!world.rights("bob", &[]).allow_users());
+    assert!(!world.rights("bob", &[]).allow_any(Permission::List));
 }
 
 #[test]
@@ -142,7 +148,7 @@ fn a_pattern_is_allowed_only_where_all_that_it_can_match_is() {
     world.grant("carol", "iot", Some("a/**"), Permission::Get);
     world.grant("carol", "iot", Some("b/*/c"), Permission::Get);
     world.grant("carol", "whole", None, Permission::Get);
-    let rights = world.policy.rights_of("carol", &[]);
+    let rights = world.rights("carol", &[]);
     for (in_bucket, pattern, expected) in [
         ("iot", "a/**", true),
         ("iot", "a/*", true),
@@ -171,9 +177,9 @@ fn groups_lend_their_grants_through_other_groups() {
     let groups = vec![name("inner")];
     world.change(Change::SetGroups { name: name("bob"), is_group: false, groups }).expect("known");
     assert!(world.may("bob", Permission::Put, "iot/s"));
-    assert!(!world.policy.rights_of("stranger", &[name("inner")]).allow_any(Permission::Put));
+    assert!(!world.rights("stranger", &[name("inner")]).allow_any(Permission::Put));
     let iot = StreamKey::parse("iot", "s").expect("a name");
-    assert!(world.policy.rights_of("stranger", &[name("inner")]).allow_stream(Permission::Put, &iot));
+    assert!(world.rights("stranger", &[name("inner")]).allow_stream(Permission::Put, &iot));
     world.change(Change::DeleteRole { name: name("outer"), is_group: true }).expect("known");
     assert!(!world.may("bob", Permission::Put, "iot/s"));
     world.change(Change::CreateGroup { name: name("outer"), groups: vec![] }).expect("new");
@@ -209,11 +215,11 @@ fn a_change_that_cannot_be_is_refused_and_changes_nothing() {
         (delete(ADMIN_GROUP, true), refused(ChangeRefused::Needed, ADMIN_GROUP)),
         (delete("bob", true), refused(ChangeRefused::Unknown, "bob")),
         (
-            Change::SetPassword { name: name("nope"), password: String::new() },
+            Change::SetPassword { name: name("nope"), password: String::new(), end_before_s: None },
             refused(ChangeRefused::Unknown, "nope"),
         ),
         (
-            Change::Grant(name("nope"), Resource::Any, Permission::Get),
+            Change::Grant(name("nope"), Resource::Any, Permission::Get, Granter::Owner),
             refused(ChangeRefused::Unknown, "nope"),
         ),
     ] {
@@ -230,7 +236,7 @@ fn the_last_administrator_stays_until_there_is_another() {
     world.change(Change::CreateGroup { name: name("ops"), groups: vec![name(ADMIN_GROUP)] }).expect("new");
     let groups = vec![name("ops")];
     world.change(Change::SetGroups { name: name("bob"), is_group: false, groups }).expect("known");
-    assert!(world.policy.rights_of("bob", &[]).is_admin());
+    assert!(world.rights("bob", &[]).is_admin());
     world.change(delete()).expect("bob is left");
     let end = Change::DeleteRole { name: name("ops"), is_group: true };
     assert_eq!(world.change(end), Err(ChangeRefused::Needed(name("ops"))));
@@ -253,7 +259,7 @@ fn every_table_has_its_bound() {
     for n in 0..9 {
         world.grant("bob", &format!("b{n}"), None, Permission::Get);
     }
-    let one_more = Change::Grant(name("bob"), Resource::Any, Permission::Get);
+    let one_more = Change::Grant(name("bob"), Resource::Any, Permission::Get, Granter::Administrator);
     assert!(matches!(world.change(one_more), Err(ChangeRefused::TooMany { limit: 10, .. })));
     let groups: Vec<RoleName> = (0..5).map(|n| name(&format!("g{n}"))).collect();
     for group in &groups {
@@ -271,7 +277,7 @@ fn the_well_known_password_is_replaced_by_a_start_that_is_not_for_development() 
     let admin = name("admin");
     let start = |is_dev, password: &str| {
         let (admin, password) = (admin.clone(), password.to_owned());
-        Bootstrap { admin, password, is_dev, bucket: None }
+        Bootstrap { admin, password, is_dev, bucket: None, now_s: 9 }
     };
     let mut world = World { policy: Policy::default(), seq: 0 };
     let updates = world.policy.bootstrap(&start(true, "secret"));
@@ -282,8 +288,57 @@ fn the_well_known_password_is_replaced_by_a_start_that_is_not_for_development() 
     world.apply(updates);
     let account = world.policy.account("admin").expect("a user");
     assert_eq!((account.password.as_deref(), account.is_dev), (Some("other"), false));
-    assert!(world.policy.rights_of("admin", &[]).is_admin(), "the groups stay");
+    assert!(account.is_over(Some(8)), "who logged in with it is out");
+    assert!(world.rights("admin", &[]).is_admin(), "the groups stay");
     assert!(!world.policy.wants_admin_password(&admin, true), "and nothing makes it well known again");
+}
+
+#[test]
+fn the_well_known_administrator_of_another_name_loses_the_password() {
+    let start = |admin: &str, is_dev, password: &str| {
+        let (admin, password) = (name(admin), password.to_owned());
+        Bootstrap { admin, password, is_dev, bucket: None, now_s: 9 }
+    };
+    let mut world = World { policy: Policy::default(), seq: 0 };
+    let updates = world.policy.bootstrap(&start("admin", true, "secret"));
+    world.apply(updates);
+    assert!(world.policy.wants_admin_password(&name("root"), false));
+    let updates = world.policy.bootstrap(&start("root", false, "other"));
+    world.apply(updates);
+    let admin = world.policy.account("admin").expect("a user");
+    assert_eq!((admin.password.as_deref(), admin.is_over(Some(8))), (None, true));
+    assert_eq!(world.policy.administrators(None).into_iter().collect::<Vec<_>>(), [name("root")]);
+    assert_eq!(world.policy.bootstrap(&start("root", false, "other")), []);
+}
+
+#[test]
+fn sessions_that_are_ended_take_those_without_a_date_with_them() {
+    let mut world = World::new();
+    let is_over = |world: &World, issued_s| world.policy.account("bob").expect("a user").is_over(issued_s);
+    assert!(!is_over(&world, None) && !is_over(&world, Some(5)));
+    world.change(Change::EndSessions { name: name("bob"), before_s: 7 }).expect("known");
+    assert!(is_over(&world, None) && is_over(&world, Some(6)) && !is_over(&world, Some(7)));
+    let hash = || "hash2".to_owned();
+    let change = Change::SetPassword { name: name("bob"), password: hash(), end_before_s: None };
+    world.change(change).expect("known");
+    assert!(!is_over(&world, Some(7)), "another password alone ends nothing");
+    let change = Change::SetPassword { name: name("bob"), password: hash(), end_before_s: Some(9) };
+    world.change(change).expect("known");
+    assert!(is_over(&world, Some(8)));
+}
+
+#[test]
+fn who_is_no_administrator_cannot_fill_a_role_up() {
+    let mut world = World::new();
+    let grant = |n: u64, granter| {
+        let resource = Resource::parse(&format!("b{n}"), None).expect("a bucket");
+        Change::Grant(name("*"), resource, Permission::Get, granter)
+    };
+    for n in 0..5 {
+        world.change(grant(n, Granter::Owner)).expect("half of the limit");
+    }
+    assert!(matches!(world.change(grant(5, Granter::Owner)), Err(ChangeRefused::TooMany { limit: 5, .. })));
+    world.change(grant(5, Granter::Administrator)).expect("there is room for administrators");
 }
 
 proptest! {

@@ -59,6 +59,14 @@ impl SessionId {
         Some(SessionId(bytes))
     }
 
+    /// What stands for the session of a token that names none: a digest of its bytes.
+    pub fn of_token(token: &[u8]) -> SessionId {
+        let digest = ring::digest::digest(&ring::digest::SHA256, token);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest.as_ref()[..16]);
+        SessionId(bytes)
+    }
+
     /// Its bytes.
     pub const fn bytes(self) -> [u8; 16] {
         self.0

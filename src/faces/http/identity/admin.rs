@@ -8,9 +8,9 @@ use super::super::reply::Reply;
 use super::super::route::AdminRoute;
 use super::admin_reply as reply;
 use super::fields::{self, Fields};
-use super::users::name_and_password;
-use crate::broker::identity::Identity;
-use auth::policy::{Change, Permission, Resource, RoleName};
+use super::users::{check_admins_matter, name_and_password};
+use crate::broker::identity::{Identity, Session};
+use auth::policy::{ADMIN_GROUP, Change, Granter, Permission, Resource, RoleName};
 use http1::{Method, RequestHead};
 use serde_json::json;
 use std::net::IpAddr;
@@ -76,20 +76,45 @@ impl AdminPlan {
     ///
     /// # Errors
     /// Those of the broker; the caller gives them their form.
-    pub(super) async fn carry_out(self, core: &Core, body: &[u8], peer: IpAddr) -> Result<Reply, Failure> {
+    pub(super) async fn carry_out(
+        self,
+        core: &Core,
+        session: Option<&Session>,
+        body: &[u8],
+        peer: IpAddr,
+    ) -> Result<Reply, Failure> {
         let identity = core.broker().identity();
+        // Whose grants and groups make an administrator, only an administrator changes.
+        let check = |is_theirs: bool| match session {
+            Some(session) => check_admins_matter(core.broker(), session, is_theirs),
+            None => Ok(()),
+        };
+        let leads_to_admins =
+            |name: &str| name == ADMIN_GROUP || identity.policy().groups_of(name).contains(ADMIN_GROUP);
         match self {
             AdminPlan::Login => login(identity, body, peer).await,
             AdminPlan::ShowPermissions => Ok(reply::permissions(identity)),
             AdminPlan::List { is_group } => Ok(reply::roles(identity, is_group)),
             AdminPlan::Show { is_group, name } => reply::role(identity, is_group, &name),
-            AdminPlan::Create { is_group: false } => create_user(identity, body).await,
-            AdminPlan::Create { is_group: true } => create_group(identity, body).await,
-            AdminPlan::Change { is_group, name } => change(identity, is_group, name, body).await,
+            AdminPlan::Create { is_group: false } => {
+                create_user(identity, body, |group| check(leads_to_admins(group))).await
+            }
+            AdminPlan::Create { is_group: true } => {
+                create_group(identity, body, |group| check(leads_to_admins(group))).await
+            }
+            AdminPlan::Change { is_group, name } => {
+                change(identity, is_group, name, body, |name| check(leads_to_admins(name))).await
+            }
             AdminPlan::Delete { is_group, name } => {
+                check(leads_to_admins(&name))?;
                 identity.delete_role(&name, is_group).await.map(|()| Reply::empty(204))
             }
-            AdminPlan::Grant => grant(identity, body, Change::Grant).await,
+            AdminPlan::Grant => {
+                grant(identity, body, |role, resource, permission| {
+                    Change::Grant(role, resource, permission, Granter::Administrator)
+                })
+                .await
+            }
             AdminPlan::Revoke => grant(identity, body, Change::Revoke).await,
         }
     }
@@ -102,25 +127,36 @@ async fn login(identity: &Identity, body: &[u8], peer: IpAddr) -> Result<Reply, 
         return Err(Failure::Unauthorized);
     };
     let login = identity.login(user, password, peer).await?;
-    if !identity.policy().rights_of(user, &[]).allow_users() {
+    if !identity.may_admin_users(user) {
         return Err(Failure::BadRequest { detail: "not an administrator".into() });
     }
     let body = json!({ "ok": true, "token": login.token, "username": login.user });
     Ok(Reply::json(200, body.to_string()))
 }
 
-async fn create_user(identity: &Identity, body: &[u8]) -> Result<Reply, Failure> {
+async fn create_user(
+    identity: &Identity,
+    body: &[u8],
+    check: impl Fn(&str) -> Result<(), Failure>,
+) -> Result<Reply, Failure> {
     let fields = Fields::read(body)?;
     let (user, password) = name_and_password(&fields)?;
     let groups = fields.texts("groups")?.unwrap_or_default();
+    groups.iter().try_for_each(|group| check(group))?;
     identity.create_user_in(user, password, &groups).await?;
     Ok(reply::created("users", user))
 }
 
-async fn create_group(identity: &Identity, body: &[u8]) -> Result<Reply, Failure> {
+async fn create_group(
+    identity: &Identity,
+    body: &[u8],
+    check: impl Fn(&str) -> Result<(), Failure>,
+) -> Result<Reply, Failure> {
     let fields = Fields::read(body)?;
     let group = fields.text("groupname").ok_or(Failure::NoUser)?;
-    identity.create_group(group, &fields.texts("groups")?.unwrap_or_default()).await?;
+    let groups = fields.texts("groups")?.unwrap_or_default();
+    groups.iter().try_for_each(|group| check(group))?;
+    identity.create_group(group, &groups).await?;
     Ok(reply::created("groups", group))
 }
 
@@ -129,13 +165,16 @@ async fn change(
     is_group: bool,
     name: Option<String>,
     body: &[u8],
+    check: impl Fn(&str) -> Result<(), Failure>,
 ) -> Result<Reply, Failure> {
     let fields = Fields::read(body)?;
     let field = if is_group { "groupname" } else { "username" };
     let name = name.as_deref().or_else(|| fields.text(field)).ok_or(Failure::NoUser)?;
     let groups = fields.texts("groups")?;
+    check(name)?;
+    groups.iter().flatten().try_for_each(|group| check(group))?;
     if let Some(password) = fields.text("password").filter(|_| !is_group) {
-        identity.set_password(name, password).await?;
+        identity.set_password(name, password, fields.flag("end_sessions")?).await?;
     }
     if let Some(groups) = groups {
         identity.set_groups(name, is_group, &groups).await?;
@@ -146,7 +185,7 @@ async fn change(
 async fn grant(
     identity: &Identity,
     body: &[u8],
-    change: fn(RoleName, Resource, Permission) -> Change,
+    change: impl FnOnce(RoleName, Resource, Permission) -> Change,
 ) -> Result<Reply, Failure> {
     let fields = Fields::read(body)?;
     let field = |name: &'static str| {

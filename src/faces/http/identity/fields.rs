@@ -47,6 +47,18 @@ impl Fields {
         }
     }
 
+    /// A member that is a switch; off when it is not there.
+    ///
+    /// # Errors
+    /// [`Failure::InvalidField`] for anything else.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, Failure> {
+        match self.0.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(Failure::InvalidField { field: name.into(), value: other.to_string() }),
+        }
+    }
+
     /// A member that is a list of texts; nothing when it is not there.
     ///
     /// # Errors

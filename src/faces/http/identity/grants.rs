@@ -3,11 +3,12 @@
 //! The stream may be a glob; the buckets `any` and `*` are every bucket. Fields are looked at in the order
 //! action, role, permission, as Iorio does.
 
+use super::super::core::Core;
 use super::super::reply::Reply;
 use super::super::route::bad_target;
 use super::fields::{self, Fields};
-use crate::broker::identity::Identity;
-use auth::policy::{Change, Permission, Permissions, Resource, RoleName};
+use crate::broker::identity::{Identity, Session};
+use auth::policy::{Change, Granter, Permission, Permissions, Resource, RoleName};
 use http1::{RequestHead, target};
 use serde_json::{Value, json};
 use types::Failure;
@@ -44,13 +45,27 @@ fn names(permissions: Permissions) -> Vec<&'static str> {
 ///
 /// # Errors
 /// [`Failure::InvalidBody`], [`Failure::InvalidField`], [`Failure::UnknownRole`].
-pub(super) async fn change(identity: &Identity, resource: Resource, body: &[u8]) -> Result<Reply, Failure> {
-    let change = read_change(&Fields::read(body)?, resource)?;
-    identity.change(change).await?;
+pub(super) async fn change(
+    core: &Core,
+    session: &Session,
+    resource: Resource,
+    body: &[u8],
+) -> Result<Reply, Failure> {
+    let (broker, fields) = (core.broker(), Fields::read(body)?);
+    let granter = match broker.rights(session)?.is_admin() {
+        true => Granter::Administrator,
+        false => Granter::Owner,
+    };
+    let change = read_change(&fields, resource, granter)?;
+    if let Change::Grant(_, _, Permission::AdminUsers, _) = change {
+        // Who may only grant must not make an administrator of users.
+        broker.may_admin_users(session)?;
+    }
+    broker.identity().change(change).await?;
     Ok(Reply::json(200, r#"{"ok":true}"#))
 }
 
-fn read_change(fields: &Fields, resource: Resource) -> Result<Change, Failure> {
+fn read_change(fields: &Fields, resource: Resource, granter: Granter) -> Result<Change, Failure> {
     let invalid = |field: &'static str, value: String| Failure::InvalidField { field: field.into(), value };
     let role_field = if fields.text("role").is_some() { "role" } else { "username" };
     let (action, role, permission) =
@@ -64,7 +79,7 @@ fn read_change(fields: &Fields, resource: Resource) -> Result<Change, Failure> {
     let known = Permission::parse(permission).ok_or_else(|| invalid("permission", permission.to_owned()))?;
     let role = RoleName::parse_with_everybody(role).map_err(|_| Failure::UnknownRole)?;
     Ok(match action {
-        "grant" => Change::Grant(role, resource, known),
+        "grant" => Change::Grant(role, resource, known, granter),
         _ => Change::Revoke(role, resource, known),
     })
 }
@@ -100,7 +115,7 @@ mod tests {
 
     fn refused(body: &str) -> (String, String) {
         let fields = Fields::read(body.as_bytes()).expect("an object");
-        match read_change(&fields, Resource::Any) {
+        match read_change(&fields, Resource::Any, Granter::Owner) {
             Err(Failure::InvalidField { field, value }) => (field.into_owned(), value),
             other => panic!("{body}: {other:?}"),
         }
@@ -124,10 +139,11 @@ mod tests {
     #[test]
     fn a_role_may_be_called_username_and_may_be_everybody() {
         let read = |body: &str| {
-            read_change(&Fields::read(body.as_bytes()).expect("an object"), Resource::Any).expect("sound")
+            let fields = Fields::read(body.as_bytes()).expect("an object");
+            read_change(&fields, Resource::Any, Granter::Owner).expect("sound")
         };
         let bob = RoleName::parse("bob").expect("a name");
-        let expected = Change::Grant(bob, Resource::Any, Permission::Get);
+        let expected = Change::Grant(bob, Resource::Any, Permission::Get, Granter::Owner);
         assert_eq!(read(r#"{"action":"grant","username":"bob","permission":"get"}"#), expected);
         let revoked = read(r#"{"action":"revoke","role":"*","permission":"put"}"#);
         assert_eq!(revoked, Change::Revoke(RoleName::everybody(), Resource::Any, Permission::Put));

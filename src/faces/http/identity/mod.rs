@@ -33,7 +33,8 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 enum Wanted {
     Login,
     ShowSession,
-    EndSession,
+    /// This one, or all of a user.
+    EndSession(Option<String>),
     Ticket,
     ListUsers,
     CreateUser,
@@ -96,7 +97,8 @@ impl IdentityPlan {
         match self.wanted {
             Wanted::Login => sessions::login(identity, body, self.peer).await,
             Wanted::ShowSession => Ok(sessions::show(&session())),
-            Wanted::EndSession => sessions::end(identity, &session()).await,
+            Wanted::EndSession(None) => sessions::end(identity, &session()).await,
+            Wanted::EndSession(Some(user)) => sessions::end_all(identity, &user).await,
             Wanted::Ticket => sessions::ticket(identity, &session()),
             Wanted::ListUsers => Ok(users::list(identity)),
             Wanted::CreateUser => users::create(identity, body).await,
@@ -104,8 +106,8 @@ impl IdentityPlan {
             Wanted::ShowUser(user) => users::show(identity, &user),
             Wanted::DeleteUser(user) => users::delete(identity, &user).await,
             Wanted::ShowGrants(resource) => Ok(grants::show(identity, &resource)),
-            Wanted::ChangeGrants(resource) => grants::change(identity, resource, body).await,
-            Wanted::Admin(plan) => plan.carry_out(core, body, self.peer).await,
+            Wanted::ChangeGrants(resource) => grants::change(core, &session(), resource, body).await,
+            Wanted::Admin(plan) => plan.carry_out(core, self.session.as_deref(), body, self.peer).await,
         }
     }
 }
@@ -115,7 +117,7 @@ impl Wanted {
         let method = head.method();
         Ok(match (route, method) {
             (Route::Sessions, Method::Post) => Wanted::Login,
-            (Route::Sessions, Method::Delete) => Wanted::EndSession,
+            (Route::Sessions, Method::Delete) => Wanted::EndSession(sessions::user_to_end(head)?),
             (Route::Sessions, _) => Wanted::ShowSession,
             (Route::Tickets, _) => Wanted::Ticket,
             (Route::Users, Method::Post) => Wanted::CreateUser,
@@ -142,7 +144,11 @@ impl Wanted {
             // A session that is alive is enough.
             Wanted::ShowSession => broker.rights(session).map(|_| ()),
             // One's own account may be changed, and whose it is stands in the body.
-            Wanted::EndSession | Wanted::Ticket | Wanted::SetPassword(_) => {
+            Wanted::EndSession(Some(user)) if user != session.user() || !session.is_own() => {
+                broker.may_admin_users(session)?;
+                users::check_admins_matter(broker, session, broker.identity().is_administrator(user))
+            }
+            Wanted::EndSession(_) | Wanted::Ticket | Wanted::SetPassword(_) => {
                 broker.rights(session)?;
                 if session.is_anonymous() { Err(Failure::NoPermission) } else { Ok(()) }
             }

@@ -2,9 +2,11 @@
 //!
 //! A reply with a token or a ticket is never kept by a cache (the caller says so for all of these routes).
 
+use super::super::parameters::Parameters;
 use super::super::reply::Reply;
 use super::fields::Fields;
 use crate::broker::identity::{Identity, Session};
+use http1::RequestHead;
 use serde_json::json;
 use std::net::IpAddr;
 use types::Failure;
@@ -34,6 +36,22 @@ pub(super) fn show(session: &Session) -> Reply {
 /// See [`Identity::end_session`].
 pub(super) async fn end(identity: &Identity, session: &Session) -> Result<Reply, Failure> {
     identity.end_session(session).await.map(|()| Reply::empty(204))
+}
+
+/// Whose sessions a DELETE with `?user=` ends, all of them.
+///
+/// # Errors
+/// [`Failure::BadRequest`].
+pub(super) fn user_to_end(head: &RequestHead) -> Result<Option<String>, Failure> {
+    Ok(Parameters::of(head)?.get("user").map(str::to_owned))
+}
+
+/// DELETE with `?user=`: all sessions of a user that have begun so far are over.
+///
+/// # Errors
+/// See [`Identity::end_sessions_of`].
+pub(super) async fn end_all(identity: &Identity, user: &str) -> Result<Reply, Failure> {
+    identity.end_sessions_of(user).await.map(|()| Reply::empty(204))
 }
 
 /// POST of `/tickets`.

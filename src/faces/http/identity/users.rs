@@ -6,6 +6,7 @@
 use super::super::core::Core;
 use super::super::reply::Reply;
 use super::fields::Fields;
+use crate::broker::Broker;
 use crate::broker::identity::{Identity, Session};
 use auth::policy::RoleName;
 use http1::target::percent_encode;
@@ -59,10 +60,12 @@ pub(super) async fn set_password(
         None => name_and_password(&fields)?,
         Some(user) => (user.as_str(), fields.text("password").ok_or(Failure::NoPassword)?),
     };
-    if user != session.user() {
+    let identity = core.broker().identity();
+    if user != session.user() || !session.is_own() {
         core.broker().may_admin_users(session)?;
+        check_admins_matter(core.broker(), session, identity.is_administrator(user))?;
     }
-    core.broker().identity().set_password(user, password).await?;
+    identity.set_password(user, password, fields.flag("end_sessions")?).await?;
     Ok(Reply::json(200, r#"{"ok":true}"#))
 }
 
@@ -72,6 +75,18 @@ pub(super) async fn set_password(
 /// See [`Identity::delete_role`].
 pub(super) async fn delete(identity: &Identity, user: &str) -> Result<Reply, Failure> {
     identity.delete_role(user, false).await.map(|()| Reply::empty(204))
+}
+
+/// Who administers users may not make themselves an administrator of everything.
+///
+/// # Errors
+/// [`Failure::NoPermission`] where `is_theirs` says that administrators are concerned, for all others.
+pub(super) fn check_admins_matter(
+    broker: &Broker,
+    session: &Session,
+    is_theirs: bool,
+) -> Result<(), Failure> {
+    if is_theirs && !broker.rights(session)?.is_admin() { Err(Failure::NoPermission) } else { Ok(()) }
 }
 
 pub(super) fn name_and_password(fields: &Fields) -> Result<(&str, &str), Failure> {
