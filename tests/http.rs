@@ -7,6 +7,8 @@
 mod access_log;
 #[path = "http/append.rs"]
 mod append;
+#[path = "http/audit.rs"]
+mod audit;
 #[path = "http/bad_requests.rs"]
 mod bad_requests;
 #[path = "http/browser.rs"]

@@ -65,6 +65,7 @@ fn identity(config: &Config, password: Option<String>) -> Result<IdentityConfig,
         is_dev: config.server.dev,
         hash_cost,
         rates: rates(&config.rates),
+        audit_events_max: settings.audit_events_max,
         limits: config.limits.clone(),
     })
 }

@@ -47,6 +47,8 @@ pub struct AuthSettings {
     pub group_prefix: String,
     /// How far the issuer's clock may differ, in milliseconds.
     pub leeway_ms: u64,
+    /// Events that `$sys/audit` keeps.
+    pub audit_events_max: u64,
 }
 
 impl Default for AuthSettings {
@@ -72,6 +74,7 @@ impl Default for AuthSettings {
             user_prefix: text("ext/"),
             group_prefix: text("ext/"),
             leeway_ms: 60_000,
+            audit_events_max: 100_000,
         }
     }
 }
@@ -121,4 +124,5 @@ auth_keys! {
     user_prefix: Text text = "What stands before the name of a user of the issuer.";
     group_prefix: Text text = "What stands before the name of a group of the issuer.";
     leeway_ms: DurationMs number = "How far the issuer's clock may differ from this server's.";
+    audit_events_max: Count number = "Logins, changes and refusals that the stream `$sys/audit` keeps; 0: none.";
 }

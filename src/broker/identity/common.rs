@@ -44,6 +44,8 @@ pub struct IdentityConfig {
     pub hash_cost: PasswordParams,
     /// How often users and addresses may do what.
     pub rates: RateLimits,
+    /// Events that `$sys/audit` keeps; 0 for none.
+    pub audit_events_max: u64,
     /// The bounds of all tables and queues here.
     pub limits: Limits,
 }
@@ -62,6 +64,7 @@ impl IdentityConfig {
             is_dev: false,
             hash_cost: PasswordParams::default(),
             rates: RateLimits::default(),
+            audit_events_max: 0,
             limits,
         }
     }

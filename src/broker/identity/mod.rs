@@ -9,6 +9,7 @@
 //! nothing that cores share.
 
 mod admission;
+mod audit;
 mod common;
 mod keeper;
 mod login;
@@ -54,6 +55,7 @@ pub struct Identity {
     /// Rights of roles, by the version of the role that they were compiled from.
     compiled: RefCell<HashMap<RoleName, (Version, Rc<RoleRights>)>>,
     sessions: Sessions,
+    audit: audit::Audit,
     way: Way,
 }
 
@@ -70,6 +72,7 @@ impl Identity {
             generation: Cell::new(1),
             compiled: RefCell::default(),
             sessions,
+            audit: audit::Audit::new(),
             way,
         };
         (identity, inboxes)

@@ -5,7 +5,7 @@
 //! time. Each core reads it all at start, many streams at once.
 
 use super::ports::{Inboxes, News, Told};
-use super::{KEEPER, keeper, now_s};
+use super::{KEEPER, audit, keeper, now_s};
 use crate::broker::{AppendRequest, Broker, Pending, ReadRequest};
 use crate::sys::executor::{Queue, spawn};
 use auth::policy::{Record, RoleName, Version};
@@ -45,6 +45,7 @@ pub(in crate::broker) fn start(broker: &Rc<Broker>, inboxes: Inboxes) {
             }
         }
     });
+    spawn(Queue::Net, audit::keep(weak.clone()));
     if let Some(keeping) = keeping {
         spawn(Queue::Net, keeper::keep(weak, keeping));
     }

@@ -9,6 +9,7 @@ use super::parameters::Parameters;
 use crate::broker::identity::{Action, Credential, Session};
 use auth::policy::Permission;
 use http1::RequestHead;
+use serde_json::json;
 use std::net::IpAddr;
 use std::rc::Rc;
 use types::{BucketName, Failure, StreamKey};
@@ -29,7 +30,7 @@ impl Asker<'_> {
     /// # Errors
     /// [`Failure::SessionRefused`].
     pub(super) fn session(&self) -> Result<Rc<Session>, Failure> {
-        let session = self.find_session()?;
+        let session = self.find_session().inspect_err(|_| self.tell_refusal(""))?;
         if self.core.counts_activity() {
             let host = self.head.header_str("host").unwrap_or_default();
             self.core.activity_here().count(session.user(), host, self.peer);
@@ -64,7 +65,8 @@ impl Asker<'_> {
         stream: &StreamKey,
     ) -> Result<Rc<Session>, Failure> {
         let session = self.session()?;
-        self.core.broker().may(&session, needs, stream)?;
+        let permitted = self.core.broker().may(&session, needs, stream);
+        permitted.inspect_err(|_| self.tell_refusal(session.user()))?;
         self.count(action, &session)?;
         Ok(session)
     }
@@ -80,7 +82,8 @@ impl Asker<'_> {
         bucket: &BucketName,
     ) -> Result<(), Failure> {
         let session = self.session()?;
-        self.core.broker().may_bucket(&session, needs, bucket)?;
+        let permitted = self.core.broker().may_bucket(&session, needs, bucket);
+        permitted.inspect_err(|_| self.tell_refusal(session.user()))?;
         self.count(action, &session)
     }
 
@@ -90,8 +93,18 @@ impl Asker<'_> {
     /// As [`Asker::admit`].
     pub(super) fn admit_everywhere(&self, action: Action, needs: Permission) -> Result<(), Failure> {
         let session = self.session()?;
-        self.core.broker().may_any(&session, needs)?;
+        let permitted = self.core.broker().may_any(&session, needs);
+        permitted.inspect_err(|_| self.tell_refusal(session.user()))?;
         self.count(action, &session)
+    }
+
+    /// An event for the audit: who was refused what. Without a query, which may hold secrets.
+    pub(super) fn tell_refusal(&self, user: &str) {
+        let (method, path) = (self.head.method_name(), self.head.path());
+        let address = self.peer.to_string();
+        self.core.broker().identity().audit(&json!({
+            "what": "refused", "user": user, "address": address, "method": method, "path": path,
+        }));
     }
 
     /// Counts an action of a session.

@@ -6,6 +6,7 @@
 
 mod admin;
 mod admin_reply;
+mod audit;
 mod fields;
 mod grants;
 mod sessions;
@@ -65,7 +66,8 @@ impl IdentityPlan {
         // Whoever logs in may hold a token that is long over.
         let session = if wanted.is_login() { None } else { Some(asker.session()?) };
         if let Some(session) = &session {
-            wanted.check_permission(asker.core, session)?;
+            let permitted = wanted.check_permission(asker.core, session);
+            permitted.inspect_err(|_| asker.tell_refusal(session.user()))?;
         }
         negotiate::choose(head, &[JSON])?;
         let has_body = matches!(head.method(), Method::Post | Method::Put);
@@ -80,7 +82,12 @@ impl IdentityPlan {
         let core = core.clone();
         Flight::task(async move {
             let is_admin_face = matches!(self.wanted, Wanted::Admin(_));
-            match self.carry_out(&core, &body).await {
+            let event = audit::event_of(&self.wanted, self.session.as_deref(), self.peer, &body);
+            let outcome = self.carry_out(&core, &body).await;
+            if let Some(event) = event {
+                core.broker().identity().audit(&audit::with_outcome(event, &outcome));
+            }
+            match outcome {
                 Ok(reply) => Answer::Reply(reply.header("Cache-Control", "no-store")),
                 Err(failure) if is_admin_face => admin_reply::failed(failure),
                 Err(failure) => Answer::Failed(failure),
