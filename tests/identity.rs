@@ -4,6 +4,8 @@
 //! what was taken back is gone when the answer says so; what was acknowledged holds after any end of the
 //! server. Each test starts its own server, where only the administrator may do anything.
 
+#[path = "identity/access.rs"]
+mod access;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
 #[path = "binary/client.rs"]
 mod client;
@@ -25,6 +27,8 @@ mod server;
 mod sessions;
 #[path = "identity/tickets.rs"]
 mod tickets;
+#[path = "identity/users.rs"]
+mod users;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
 #[path = "http/wire.rs"]
 mod wire;
