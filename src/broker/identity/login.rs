@@ -10,11 +10,13 @@ use super::common::{Common, lock};
 use super::ports::Wish;
 use super::session::Session;
 use super::{Identity, now_s};
+use crate::sys::executor::sleep;
 use crate::sys::{clock, random};
 use auth::password::{self, PASSWORD_BYTES_MAX, PasswordBounds};
 use auth::token::{NewToken, SessionId};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use types::{Failure, Unavailable};
 
 /// A session that has begun.
@@ -67,7 +69,7 @@ impl Identity {
     /// [`Failure::Unavailable`] when too many wait.
     pub async fn login(&self, user: &str, password: &str, address: IpAddr) -> Result<Login, Failure> {
         let is_right = self.check_password(user, password, address).await?;
-        if is_right { Ok(self.begin_session(user)) } else { Err(Failure::Unauthorized) }
+        if is_right { Ok(self.begin_session(user).await) } else { Err(Failure::Unauthorized) }
     }
 
     /// Whether this is the user's password.
@@ -107,7 +109,12 @@ impl Identity {
         })
     }
 
-    fn begin_session(&self, user: &str) -> Login {
+    async fn begin_session(&self, user: &str) -> Login {
+        // The sessions of somebody who was created a moment ago may count from the next second on.
+        let from_s = self.policy().account(user).map_or(0, |account| account.sessions_from_s);
+        while from_s == now_s() + 1 {
+            sleep(Duration::from_millis(1000 - clock::now().0 % 1000)).await;
+        }
         let issued_s = now_s();
         let sid = SessionId::new(random::bytes());
         let expires_s = issued_s + self.config().session_s;
