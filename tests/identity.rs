@@ -14,6 +14,8 @@ mod client;
 mod heard;
 #[path = "identity/logins.rs"]
 mod logins;
+#[path = "identity/model.rs"]
+mod model;
 #[path = "binary/open.rs"]
 mod open;
 #[path = "identity/order.rs"]
@@ -25,6 +27,8 @@ mod person;
 mod server;
 #[path = "identity/sessions.rs"]
 mod sessions;
+#[path = "identity/table.rs"]
+mod table;
 #[path = "identity/tickets.rs"]
 mod tickets;
 #[path = "identity/users.rs"]
