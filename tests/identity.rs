@@ -6,12 +6,18 @@
 
 #[path = "identity/access.rs"]
 mod access;
+#[path = "identity/bad_tokens.rs"]
+mod bad_tokens;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
 #[path = "binary/client.rs"]
 mod client;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
 #[path = "listen/heard.rs"]
 mod heard;
+#[path = "identity/issuer.rs"]
+mod issuer;
+#[path = "identity/life.rs"]
+mod life;
 #[path = "identity/logins.rs"]
 mod logins;
 #[path = "identity/model.rs"]
@@ -31,6 +37,8 @@ mod sessions;
 mod table;
 #[path = "identity/tickets.rs"]
 mod tickets;
+#[path = "identity/tokens.rs"]
+mod tokens;
 #[path = "identity/users.rs"]
 mod users;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
