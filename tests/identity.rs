@@ -24,6 +24,8 @@ mod logins;
 mod model;
 #[path = "binary/open.rs"]
 mod open;
+#[path = "identity/open_listens.rs"]
+mod open_listens;
 #[path = "identity/order.rs"]
 mod order;
 #[path = "identity/person.rs"]
