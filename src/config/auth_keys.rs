@@ -124,5 +124,5 @@ auth_keys! {
     user_prefix: Text text = "What stands before the name of a user of the issuer.";
     group_prefix: Text text = "What stands before the name of a group of the issuer.";
     leeway_ms: DurationMs number = "How far the issuer's clock may differ from this server's.";
-    audit_events_max: Count number = "Logins, changes and refusals that the stream `$sys/audit` keeps; 0: none.";
+    audit_events_max: Count number = "Logins, changes and refusals that `$sys/audit` keeps; 0: none.";
 }

@@ -36,17 +36,39 @@ impl Identity {
 /// Grants wishes until no core is left to ask.
 pub(super) async fn keep(broker: Weak<Broker>, keeping: Keeping) {
     let Keeping { mut wishes, cores } = keeping;
+    // Who may have come to an end right before this start is not known any more.
+    let mut ended_s = now_s();
     while let Some(Asked { wish, answer }) = wishes.recv().await {
         let Some(broker) = broker.upgrade() else { return };
-        answer.send(grant_wish(&broker, &cores, wish).await);
+        if matches!(wish, Wish::Write(_)) && broker.identity().policy().role_count() == 0 {
+            // A first start: nobody was there before.
+            ended_s = 0;
+        }
+        let ends_user = matches!(wish, Wish::Change(Change::DeleteRole { is_group: false, .. }));
+        let granted = grant_wish(&broker, &cores, wish, ended_s).await;
+        if ends_user {
+            ended_s = now_s();
+        }
+        answer.send(granted);
     }
 }
 
-async fn grant_wish(broker: &Rc<Broker>, cores: &[post::Sender<News>], wish: Wish) -> Result<(), Failure> {
+/// `ended_s` is the second in which a user came to an end last.
+async fn grant_wish(
+    broker: &Rc<Broker>,
+    cores: &[post::Sender<News>],
+    wish: Wish,
+    ended_s: u64,
+) -> Result<(), Failure> {
     let identity = broker.identity();
     let updates = match wish {
         Wish::Write(updates) => updates,
-        Wish::Change(change) => {
+        Wish::Change(mut change) => {
+            if let Change::CreateUser { account, .. } = &mut change {
+                // Tokens tell whole seconds: one of an earlier user of this name may be of the second in
+                // which they came to an end, so sessions of the new one begin after it.
+                account.sessions_from_s = now_s().max(ended_s + 1);
+            }
             let is_new = matches!(change, Change::CreateUser { .. } | Change::CreateGroup { .. });
             let is_grant = matches!(change, Change::Grant(..) | Change::Revoke(..));
             let planned = identity.policy().plan(change, &identity.config().policy_limits());

@@ -11,12 +11,14 @@ use super::ports::Wish;
 use super::rates::limited;
 use super::session::Session;
 use super::{Identity, now_s};
+use crate::sys::executor::sleep;
 use crate::sys::{clock, random};
 use auth::password::{self, PASSWORD_BYTES_MAX, PasswordBounds};
 use auth::policy::{Change, ROLE_NAME_BYTES_MAX, RoleName};
 use auth::token::{NewToken, SessionId};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
+use std::time::Duration;
 use types::{Failure, Unavailable};
 
 /// A session that has begun.
@@ -71,12 +73,11 @@ impl Identity {
         let hash = self.policy().account(user).and_then(|account| account.password.clone());
         let is_right = self.check_password(user, password, hash.clone(), address).await?;
         // The password may have been changed while it was looked at, or the user be gone.
-        match self.policy().account(user) {
-            Some(account) if is_right && account.password == hash => {
-                Ok(self.begin_session(user, account.sessions_from_s))
-            }
-            _ => Err(Failure::Unauthorized),
-        }
+        let from_s = match self.policy().account(user) {
+            Some(account) if is_right && account.password == hash => account.sessions_from_s,
+            _ => return Err(Failure::Unauthorized),
+        };
+        Ok(self.begin_session(user, from_s).await)
     }
 
     /// Whether this is the user's password.
@@ -120,9 +121,13 @@ impl Identity {
         by_user.and(by_address).map_err(limited)
     }
 
-    fn begin_session(&self, user: &str, sessions_from_s: u64) -> Login {
-        // Sessions count from the second after those before were ended.
-        let issued_s = now_s().max(sessions_from_s);
+    async fn begin_session(&self, user: &str, from_s: u64) -> Login {
+        // Sessions of somebody who was created anew, or whose sessions were ended, a moment ago count from
+        // the next second on.
+        while from_s == now_s() + 1 {
+            sleep(Duration::from_millis(1000 - clock::now().0 % 1000)).await;
+        }
+        let issued_s = now_s();
         let sid = SessionId::new(random::bytes());
         let expires_s = issued_s + self.config().session_s;
         let token = self.common.verifier().own().issue(&NewToken { user, sid, issued_s, expires_s });
