@@ -64,8 +64,8 @@ async fn grant_wish(
         Wish::Write(updates) => updates,
         Wish::Change(mut change) => {
             if let Change::CreateUser { account, .. } = &mut change {
-                // Tokens tell whole seconds: one of an earlier user of this name may be of the second in which
-                // they came to an end, so sessions of the new one begin after it.
+                // Tokens tell whole seconds: one of an earlier user of this name may be of the second in
+                // which they came to an end, so sessions of the new one begin after it.
                 account.sessions_from_s = now_s().max(ended_s + 1);
             }
             let is_new = matches!(change, Change::CreateUser { .. } | Change::CreateGroup { .. });
