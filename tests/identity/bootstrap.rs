@@ -26,7 +26,10 @@ fn a_new_directory_has_two_groups_an_administrator_and_anonymous() {
     let mut admin = Person::admin(&server);
     let users = json!({ "users": { "admin": { "groups": ["g-admin"] }, "anonymous": { "groups": [] } } });
     assert_eq!(admin.get("/admin/users").json(), users);
-    let groups = json!({ "groups": { "g-admin": { "groups": ["g-authenticated"] }, "g-authenticated": { "groups": [] } } });
+    let groups = json!({ "groups": {
+        "g-admin": { "groups": ["g-authenticated"] },
+        "g-authenticated": { "groups": [] },
+    } });
     assert_eq!(admin.get("/admin/groups").json(), groups);
     let public = json!({ "users": [], "groups": [{ "name": "g-authenticated", "grants": ["get"] }] });
     assert_eq!(admin.get("/access/public").json(), public);
