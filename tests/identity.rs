@@ -6,8 +6,12 @@
 
 #[path = "identity/access.rs"]
 mod access;
+#[path = "identity/admin.rs"]
+mod admin;
 #[path = "identity/bad_tokens.rs"]
 mod bad_tokens;
+#[path = "identity/bootstrap.rs"]
+mod bootstrap;
 #[allow(dead_code, reason = "shared: nobody needs all of it")]
 #[path = "binary/client.rs"]
 mod client;
@@ -16,7 +20,8 @@ mod client;
 mod heard;
 #[path = "identity/issuer.rs"]
 mod issuer;
-#[allow(dead_code, reason = "kills come with the test of durability")]
+#[path = "identity/kill.rs"]
+mod kill;
 #[path = "identity/life.rs"]
 mod life;
 #[path = "identity/logins.rs"]
