@@ -53,9 +53,13 @@ impl Listener {
 
     /// The ids that come until it is ended, and the reason that is given.
     fn hear_to_the_end(self) -> (Vec<u64>, String) {
+        let begin = Instant::now();
+        // Heartbeats go on for ever.
+        let has_time = || assert!(begin.elapsed() < Duration::from_secs(20), "it is not ended");
         let (mut ids, id) = (Vec::new(), |item: &Value| item["meta"]["id"].as_u64().expect("an id"));
         match self {
             Listener::Sse(mut stream) => loop {
+                has_time();
                 let message = stream.next().expect("an end that is told");
                 if message.event == "close" {
                     assert_eq!(stream.next(), None, "that was the last word");
