@@ -53,6 +53,17 @@ impl Shared {
     }
 }
 
+/// Lowers the priority of the thread that calls. One that is refused works as the others do.
+fn stand_back(nice: i32) {
+    if nice > 0 {
+        // SAFETY: only numbers go in; 0 is the thread that calls.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+        }
+    }
+}
+
 /// Ends the pool's threads when the last handle is dropped.
 struct Owner(Arc<Shared>);
 
@@ -73,12 +84,24 @@ impl Offload {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(thread_count: usize, queue_max: usize) -> io::Result<Offload> {
+        Offload::start_as("offload", 0, thread_count, queue_max)
+    }
+
+    /// As [`Offload::start`], for work that computes long and that nobody's events may wait for: the threads
+    /// have this name, and stand back (`nice`, see setpriority(2)) where a core wants the processor.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start_as(name: &str, nice: i32, thread_count: usize, queue_max: usize) -> io::Result<Offload> {
         assert!(thread_count > 0 && queue_max > 0, "a pool has threads and a queue");
         let shared = Shared { state: Mutex::default(), changed: Condvar::new(), queue_max };
         let owner = Owner(Arc::new(shared));
         for index in 0..thread_count {
             let shared = owner.0.clone();
-            std::thread::Builder::new().name(format!("offload-{index}")).spawn(move || shared.work())?;
+            std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
+                stand_back(nice);
+                shared.work();
+            })?;
         }
         Ok(Offload(Arc::new(owner)))
     }

@@ -97,16 +97,16 @@ impl Identity {
         {
             return Ok(true);
         }
-        self.check_failures(user, address)?;
+        // Counted before it is known, and given back if the password is right: however many come at once, no
+        // more are tried than may fail.
+        self.take_failure(user, address)?;
         let place =
             Place::take(&self.common, address).ok_or(Failure::Unavailable(Unavailable::Overloaded))?;
         let (common, user, text) = (self.common.clone(), user.to_owned(), password.to_owned());
         let is_right = self.common.pool.run(move || {
             let is_right = verify(&common, &user, hash.as_deref(), &text);
-            if !is_right {
-                let (now_ns, mut failures) = (clock::monotonic_ns(), lock(&common.failures));
-                let _ = failures.by_user.take(&(address, user), now_ns, 1);
-                let _ = failures.by_address.take(&address, now_ns, 1);
+            if is_right {
+                give_back(&common, user, address);
             }
             drop(place);
             is_right
@@ -114,11 +114,12 @@ impl Identity {
         Ok(is_right.await)
     }
 
-    fn check_failures(&self, user: &str, address: IpAddr) -> Result<(), Failure> {
-        let (now_ns, failures) = (clock::monotonic_ns(), lock(&self.common.failures));
-        let by_user = failures.by_user.would_take(&(address, user.to_owned()), now_ns, 1);
-        let by_address = failures.by_address.would_take(&address, now_ns, 1);
-        by_user.and(by_address).map_err(limited)
+    fn take_failure(&self, user: &str, address: IpAddr) -> Result<(), Failure> {
+        let (now_ns, mut failures) = (clock::monotonic_ns(), lock(&self.common.failures));
+        let key = (address, user.to_owned());
+        failures.by_user.would_take(&key, now_ns, 1).map_err(limited)?;
+        failures.by_address.take(&address, now_ns, 1).map_err(limited)?;
+        failures.by_user.take(&key, now_ns, 1).map_err(limited)
     }
 
     async fn begin_session(&self, user: &str, from_s: u64) -> Login {
@@ -155,6 +156,13 @@ impl Identity {
         let name = RoleName::parse(user).map_err(|_| Failure::UnknownUser)?;
         self.change(Change::EndSessions { name, before_s: now_s() + 1 }).await
     }
+}
+
+/// A login that did not fail.
+fn give_back(common: &Common, user: String, address: IpAddr) {
+    let (now_ns, mut failures) = (clock::monotonic_ns(), lock(&common.failures));
+    failures.by_user.refund(&(address, user), now_ns, 1);
+    failures.by_address.refund(&address, now_ns, 1);
 }
 
 /// What is counted as one address: of IPv6 the network that one customer has.
