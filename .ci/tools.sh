@@ -6,6 +6,7 @@ set -euo pipefail
 wanted=()
 command -v c++ >/dev/null || wanted+=(g++)
 command -v curl >/dev/null || wanted+=(curl)
+python3 -c 'import venv, ensurepip' 2>/dev/null || wanted+=(python3 python3-venv)
 if ((${#wanted[@]} > 0)); then
     sudo=
     if ((EUID != 0)); then

@@ -1,4 +1,4 @@
-//! A key document, public keys in PEM, a file of secrets, a stored password.
+//! A key document, a role's record, public keys in PEM, a file of secrets, a stored password.
 //!
 //! The body is `auth::fuzz_keys`, which the crate's own tests call too. It panics where a law does not
 //! hold.

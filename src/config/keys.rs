@@ -6,12 +6,12 @@
 
 use super::Config;
 use super::auth_keys::AUTH_KEYS;
+use super::client_certs::ClientCerts;
 use super::limit_keys::LIMIT_KEYS;
 use super::observe::OBSERVE_KEYS;
 use super::rate_keys::{RATE_KEYS, RateSetting};
 use super::value::{Kind, Value};
 use super::web::CORS_KEYS;
-use crate::sys::tls::ClientCerts;
 
 /// One setting.
 pub struct Key {

@@ -5,6 +5,7 @@
 //! names the nearest known one; no setting is ever read later or from anywhere else.
 
 mod auth_keys;
+mod client_certs;
 pub mod keys;
 mod limit_keys;
 mod observe;
@@ -17,6 +18,7 @@ pub mod value;
 mod web;
 
 pub use auth_keys::AuthSettings;
+pub use client_certs::ClientCerts;
 pub use observe::{LogSettings, MetricsSettings};
 pub use origin::Origin;
 pub use print::{configured_json, configured_toml, effective_json, effective_toml, reference_markdown};
@@ -26,7 +28,6 @@ pub use source::FlagValue;
 pub use value::Cores;
 pub use web::{CorsSettings, Origins};
 
-use crate::sys::tls::ClientCerts;
 use source::Assignment;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -5,6 +5,7 @@
 //! signing the input, with a secret that stands here.
 
 use crate::password::{self, PasswordBounds, PasswordParams};
+use crate::policy::Record;
 use crate::token::{
     Claims, Issuer, Jwks, OwnConfig, OwnTokens, PublicKey, Secret, SecretRing, TokenBounds, TokenKind,
     TokenRefused, Verifier, claims_behind_signature, parse_public_pem, seal,
@@ -77,12 +78,16 @@ fn assert_sound(found: &Result<Claims, TokenRefused>, leeway_s: u64) {
     assert!(claims.groups.len() <= BOUNDS.groups_max);
 }
 
-/// Reads the input as a key document, as PEM, as a secret file and as a stored password.
+/// Reads the input as a key document, as a role's record, as PEM, as a secret file and as a stored password.
 #[doc(hidden)]
 pub fn fuzz_keys(input: &[u8]) {
     if let Ok(Jwks { keys, .. }) = Jwks::parse(input) {
         assert!(!keys.is_empty());
         keys.iter().for_each(assert_verifies_nothing);
+    }
+    if let Ok(record) = Record::decode(input) {
+        let again = Record::encode(record.as_ref());
+        assert_eq!(Record::decode(again.as_bytes()).as_ref(), Ok(&record));
     }
     let Ok(text) = std::str::from_utf8(input) else { return };
     if let Ok(keys) = parse_public_pem(text) {

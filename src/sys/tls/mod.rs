@@ -12,5 +12,6 @@ pub mod self_signed;
 pub(in crate::sys) mod session;
 pub(in crate::sys) mod setup;
 
+pub use crate::config::ClientCerts;
 pub use handshake::TlsAcceptor;
-pub use setup::{ClientCerts, TlsError, TlsFiles};
+pub use setup::{TlsError, TlsFiles};

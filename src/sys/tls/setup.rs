@@ -4,6 +4,7 @@
 //! a key without its certificate. The outcome is immutable and shared by all cores.
 
 use super::certificate;
+use crate::config::ClientCerts;
 use crate::sys::clock;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
@@ -37,34 +38,6 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
     /// Whether clients show certificates.
     pub client_certs: ClientCerts,
-}
-
-/// Whether clients show certificates. One that is shown and does not verify ends the handshake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientCerts {
-    /// They are not asked to.
-    #[default]
-    Off,
-    /// They may.
-    Optional,
-    /// They must.
-    Required,
-}
-
-impl ClientCerts {
-    /// The words of the configuration, in the order of the variants.
-    pub const WORDS: &[&str] = &["off", "optional", "required"];
-
-    /// Its word.
-    pub fn word(self) -> &'static str {
-        Self::WORDS[self as usize]
-    }
-
-    /// The one with this word.
-    pub fn from_word(word: &str) -> Option<ClientCerts> {
-        let all = [ClientCerts::Off, ClientCerts::Optional, ClientCerts::Required];
-        all.into_iter().find(|one| one.word() == word)
-    }
 }
 
 /// Why TLS cannot be served with these files.
