@@ -21,6 +21,7 @@ mod pulse;
 pub mod random;
 mod reactor;
 pub mod signal;
+pub mod terminal;
 
 #[cfg(test)]
 pub(crate) mod tests;
