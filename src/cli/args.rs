@@ -103,9 +103,13 @@ pub(crate) struct SettingFlags {
     /// Partitions of a new data directory; fixed when it is created [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) partitions: Option<String>,
-    /// Development mode: loopback only.
+    /// Development mode: admin has the password secret; loopback only.
     #[arg(long)]
     pub(crate) dev: bool,
+    /// A file whose first line is the administrator's password, for the first start [default: the variable
+    /// MILLRACE_ADMIN_PASSWORD, else one is made up and printed].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_password_file: Option<String>,
     /// Refuse to start when acknowledged events are damaged, instead of serving the rest.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -119,6 +123,7 @@ environment, the environment over the file. See `millrace config keys`.
 
 Examples:
   millrace serve --dev
+  millrace serve --data /var/lib/millrace --admin-password-file /etc/millrace.password
   millrace serve --config /etc/millrace.toml --cores 0-3
   MILLRACE_LIMITS__BODY_BYTES_MAX=1MiB millrace serve --data /var/lib/millrace")]
 pub(crate) struct ServeArgs {

@@ -39,6 +39,7 @@ fn flag_values(flags: &SettingFlags) -> Vec<FlagValue> {
         ("server.partitions", "--partitions", flags.partitions.clone()),
         ("server.dev", "--dev", switch(flags.dev)),
         ("server.strict", "--strict", switch(flags.strict)),
+        ("auth.admin_password_file", "--admin-password-file", flags.admin_password_file.clone()),
         ("http.addr", "--http", flags.http.clone()),
     ];
     table
@@ -85,11 +86,13 @@ mod tests {
             partitions: text("8"),
             dev: true,
             strict: true,
+            admin_password_file: text("/p"),
         };
         let config = load_from(&flags, []).expect("sound");
         let expected = Config::default();
         assert_eq!(config.server.data.to_str(), Some("/d"));
         assert_eq!((config.server.partitions, config.server.dev, config.server.strict), (8, true, true));
+        assert_eq!(config.auth.admin_password_file, "/p");
         assert_eq!(config.http.addr.port(), 1);
         assert_ne!(config.server.cores, expected.server.cores);
         assert_eq!(config.origin("server.cores").to_string(), "flag --cores");
