@@ -16,14 +16,17 @@ mod fake_server;
 mod identity_settings;
 mod inspect;
 mod interrupt;
+mod jwt;
 mod lines;
 mod listen;
 mod paint;
+mod password;
 mod payload;
 mod remote_args;
 mod serve;
 mod session;
 mod tally;
+mod token_cache;
 mod verbs;
 mod version;
 

@@ -14,12 +14,19 @@ pub(crate) struct RemoteFlags {
     /// Its port [default: 8080].
     #[arg(short = 'P', long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
-    /// Log in as this user first.
+    /// Log in as this user. The session is kept for the next call; without a password, the kept one is used,
+    /// or a terminal is asked.
     #[arg(short, long, value_name = "USER")]
     pub(crate) user: Option<String>,
-    /// The user's password.
+    /// The user's password; other users of the machine can see it.
     #[arg(short, long, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
+    /// A file whose first line is the user's password, or - for standard input.
+    #[arg(long, value_name = "FILE|-", conflicts_with = "password")]
+    pub(crate) password_file: Option<String>,
+    /// Neither use nor keep sessions between calls.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     /// A session token, in place of user and password.
     #[arg(short, long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
@@ -43,6 +50,8 @@ impl RemoteFlags {
             port: self.port.or(before.port),
             user: text(&self.user, &before.user),
             password: text(&self.password, &before.password),
+            password_file: text(&self.password_file, &before.password_file),
+            no_cache: self.no_cache || before.no_cache,
             token: text(&self.token, &before.token),
             verbose: self.verbose || before.verbose,
             json: self.json || before.json,
