@@ -13,6 +13,7 @@ mod doctor;
 mod error;
 #[cfg(test)]
 mod fake_server;
+mod identity;
 mod identity_settings;
 mod inspect;
 mod interrupt;
@@ -72,6 +73,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Verb::Listen(args) => listen::listen(args, &merged(&args.remote)),
         Verb::Delete(args) => verbs::delete(args, &merged(&args.remote)),
         Verb::Trim(args) => verbs::trim(args, &merged(&args.remote)),
+        Verb::Identity(verb) => identity::run(verb, &cli.remote, out),
         _ if cli.remote != RemoteFlags::default() => Err(flags_without_server()),
         Verb::Serve(args) => serve::serve(args),
         Verb::Inspect(args) => inspect::inspect(args, out),
@@ -106,6 +108,7 @@ fn wants_json(cli: &Cli) -> bool {
             Verb::Version(args) => args.json,
             Verb::Config(args) => matches!(&args.verb, ConfigVerb::Print(args) if args.json),
             Verb::Serve(_) | Verb::Completions(_) => false,
+            Verb::Identity(verb) => identity::wants_json(verb),
         }
 }
 
