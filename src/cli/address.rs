@@ -44,6 +44,31 @@ impl Target {
         Ok(Target { text: format!("/streams/{}", segment(bucket.as_str())?), has_query: false })
     }
 
+    /// `ROUTE/NAME`.
+    ///
+    /// # Errors
+    /// Usage: the name cannot stand in a path.
+    pub(crate) fn below(route: &str, name: &str) -> Result<Target, CliError> {
+        if name.is_empty() {
+            return Err(CliError::new(Exit::Usage, "an empty name names nobody"));
+        }
+        Ok(Target { text: format!("{route}/{}", segment(name)?), has_query: false })
+    }
+
+    /// `/access/BUCKET` or `/access/BUCKET/STREAM`; the bucket may be `any`, the stream a glob, and the
+    /// server says whether they are.
+    ///
+    /// # Errors
+    /// As [`Target::below`].
+    pub(crate) fn access(bucket: &str, stream: Option<&str>) -> Result<Target, CliError> {
+        let mut target = Target::below("/access", bucket)?;
+        if let Some(stream) = stream.filter(|stream| !stream.is_empty()) {
+            target.text.push('/');
+            target.text.push_str(&stream_segments(stream)?);
+        }
+        Ok(target)
+    }
+
     /// Adds a query parameter.
     pub(crate) fn query(mut self, name: &str, value: impl Display) -> Target {
         self.text.push(if self.has_query { '&' } else { '?' });
@@ -123,6 +148,19 @@ mod tests {
             let error = Target::stream(bucket, name).expect_err("no name");
             assert_eq!(error.exit, Exit::Usage, "{bucket:?} {name:?}");
         }
+    }
+
+    #[test]
+    fn roles_and_grants_have_paths_of_their_own() {
+        let below = |name: &str| Target::below("/users", name).map(|target| target.as_str().to_owned());
+        assert_eq!(below("a/b @c"), Ok("/users/a%2Fb%20%40c".to_owned()));
+        assert!(below("").is_err() && below("..").is_err());
+        let access = |bucket: &str, stream: Option<&str>| {
+            Target::access(bucket, stream).expect("a place").as_str().to_owned()
+        };
+        assert_eq!(access("any", None), "/access/any");
+        assert_eq!(access("*", None), "/access/%2A");
+        assert_eq!(access("iot", Some("house1/*/t")), "/access/iot/house1/%2A/t");
     }
 
     #[test]

@@ -33,15 +33,25 @@ pub(crate) fn refusal(status: u16, body: &[u8], retry_after: Option<String>) -> 
         .collect();
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     let mut error = CliError::new(Exit::Refused, format!("the server answered {status} {said}{more}"));
-    error.next = next_step(status, retry_after);
+    let kind = members.get("type").and_then(Value::as_str).unwrap_or_default();
+    error.next = next_step(status, kind, members.get("reason"), retry_after);
     error.members.insert("status".to_owned(), Value::from(status));
     error.members.extend(members);
     error
 }
 
-fn next_step(status: u16, retry_after: Option<String>) -> Option<String> {
+fn next_step(status: u16, kind: &str, reason: Option<&Value>, retry_after: Option<String>) -> Option<String> {
+    let is_lacking = reason.is_none_or(|reason| reason == "No Permission");
     let next = match status {
-        401 | 403 => "log in with -u USER and -p PASSWORD, or give a token with -t".to_owned(),
+        401 if kind == "unauthorized" => {
+            "name or password is wrong; an administrator sets another with `millrace users passwd`".to_owned()
+        }
+        401 if kind == "no-perm" && !is_lacking => {
+            "the token is not taken any more: log in again with -u USER, without -t".to_owned()
+        }
+        401 | 403 => {
+            "log in with -u USER as somebody who may, or let one grant it: `millrace grants add`".to_owned()
+        }
         409 | 412 => "another write came first: read the stream again and decide anew".to_owned(),
         413 => "the limit is limits.body_bytes_max of the server".to_owned(),
         429 | 503 => format!("try again in {} s", retry_after.unwrap_or_else(|| "a few".to_owned())),
@@ -85,6 +95,19 @@ mod tests {
     fn a_body_that_is_not_ours_is_shown_without_control_characters() {
         let error = refusal(502, b"<h1>Bad\x1b[31m\nGateway</h1>", None);
         assert_eq!(error.message, "the server answered 502 <h1>Bad [31m Gateway</h1>");
+    }
+
+    #[test]
+    fn who_is_refused_is_told_whether_to_log_in_again_or_to_ask_for_a_grant() {
+        for (kind, reason, said) in [
+            ("no-perm", "No Permission", "millrace grants add"),
+            ("no-perm", "Token Expired", "log in again with -u"),
+            ("unauthorized", "Unauthorized", "name or password is wrong"),
+        ] {
+            let body = format!(r#"{{"type":"{kind}","reason":"{reason}"}}"#);
+            let next = refusal(401, body.as_bytes(), None).next.expect("a next step");
+            assert!(next.contains(said), "{next}");
+        }
     }
 
     #[test]

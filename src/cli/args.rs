@@ -3,6 +3,7 @@
 //! Only shapes and words; nothing here acts. The flags that name a server may stand before the verb, as
 //! Iorio's tool wants them, or after it. Verbs that talk to a server are in `remote_args`.
 
+use super::identity::args::IdentityVerb;
 use super::remote_args::{
     DeleteArgs, GetArgs, ListBucketsArgs, ListStreamsArgs, ListenArgs, PatchArgs, PostArgs, RemoteFlags,
     TrimArgs,
@@ -34,10 +35,17 @@ pub(crate) struct Cli {
 const AFTER_HELP: &str = "\
 Examples:
   millrace serve --dev                          start a server on 127.0.0.1:8080
-  millrace post iot temp '{\"c\": 21.5}'          append an event
-  millrace get iot temp -l 5                    the last five events
-  millrace listen iot:temp:1                    all events from the first on, then live
-  seq 1000 | millrace post iot n --lines        an event for each line of stdin
+  millrace post iot temp '{\"c\": 21.5}' -u admin
+                                                append an event
+  millrace get iot temp -l 5 -u admin           the last five events
+  millrace listen iot:temp:1 -u admin           all events from the first on, then live
+  seq 1000 | millrace post iot n --lines -u admin
+                                                an event for each line of stdin
+  millrace users add anna -u admin              a user
+  millrace grants add anna get iot -u admin     who may read a bucket
+
+Requests without -u or -t are those of everybody: they may do what was granted to '*'. The session of -u is
+kept in ~/.cache/millrace (or $XDG_CACHE_HOME), so that the password is asked for once; --no-cache does not.
 
 Exit codes:
   0   done
@@ -73,6 +81,9 @@ pub(crate) enum Verb {
     Delete(DeleteArgs),
     /// Delete the oldest events of a stream.
     Trim(TrimArgs),
+    /// Users, groups, grants, sessions and tokens.
+    #[command(flatten)]
+    Identity(IdentityVerb),
     /// Examine a data directory without a server; changes nothing.
     Inspect(InspectArgs),
     /// Show the configuration.
@@ -131,9 +142,13 @@ pub(crate) struct SettingFlags {
     /// Partitions of a new data directory; fixed when it is created [default: 64].
     #[arg(long, value_name = "N")]
     pub(crate) partitions: Option<String>,
-    /// Development mode: loopback only.
+    /// Development mode: admin has the password secret; loopback only.
     #[arg(long)]
     pub(crate) dev: bool,
+    /// A file whose first line is the administrator's password, for the first start [default: the variable
+    /// MILLRACE_ADMIN_PASSWORD, else one is made up and printed].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_password_file: Option<String>,
     /// Refuse to start when acknowledged events are damaged, instead of serving the rest.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -148,6 +163,7 @@ environment, the environment over the file. See `millrace config keys`.
 Examples:
   millrace serve --dev
   millrace dev-cert && millrace serve --https --tls-cert cert.pem --tls-key key.pem
+  millrace serve --data /var/lib/millrace --admin-password-file /etc/millrace.password
   millrace serve --config /etc/millrace.toml --cores 0-3
   MILLRACE_LIMITS__BODY_BYTES_MAX=1MiB millrace serve --data /var/lib/millrace")]
 pub(crate) struct ServeArgs {

@@ -39,6 +39,7 @@ fn flag_values(flags: &SettingFlags) -> Vec<FlagValue> {
         ("server.partitions", "--partitions", flags.partitions.clone()),
         ("server.dev", "--dev", switch(flags.dev)),
         ("server.strict", "--strict", switch(flags.strict)),
+        ("auth.admin_password_file", "--admin-password-file", flags.admin_password_file.clone()),
         ("http.addr", "--http", flags.http.clone()),
         ("tls.addr", "--https", flags.https.clone()),
         ("tls.cert", "--tls-cert", flags.tls_cert.clone()),
@@ -91,6 +92,7 @@ mod tests {
             partitions: text("8"),
             dev: true,
             strict: true,
+            admin_password_file: text("/p"),
         };
         let config = load_from(&flags, []).expect("sound");
         let expected = Config::default();
@@ -99,6 +101,7 @@ mod tests {
         let port = |addr: Option<std::net::SocketAddr>| addr.map(|addr| addr.port());
         assert_eq!((port(config.http.addr), port(config.tls.addr)), (Some(1), Some(2)));
         assert_eq!((config.tls.cert.to_str(), config.tls.key.to_str()), (Some("/c"), Some("/k")));
+        assert_eq!(config.auth.admin_password_file, "/p");
         assert_ne!(config.server.cores, expected.server.cores);
         assert_eq!(config.origin("server.cores").to_string(), "flag --cores");
     }

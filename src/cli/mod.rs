@@ -14,17 +14,21 @@ mod doctor;
 mod error;
 #[cfg(test)]
 mod fake_server;
+mod identity;
 mod identity_settings;
 mod inspect;
 mod interrupt;
+mod jwt;
 mod lines;
 mod listen;
 mod paint;
+mod password;
 mod payload;
 mod remote_args;
 mod serve;
 mod session;
 mod tally;
+mod token_cache;
 mod transport;
 mod verbs;
 mod version;
@@ -74,6 +78,7 @@ fn dispatch(cli: &Cli, out: &mut dyn Write) -> Result<(), CliError> {
         Verb::Listen(args) => listen::listen(args, &merged(&args.remote)),
         Verb::Delete(args) => verbs::delete(args, &merged(&args.remote)),
         Verb::Trim(args) => verbs::trim(args, &merged(&args.remote)),
+        Verb::Identity(verb) => identity::run(verb, &cli.remote, out),
         _ if cli.remote != RemoteFlags::default() => Err(flags_without_server()),
         Verb::Serve(args) => serve::serve(args),
         Verb::Inspect(args) => inspect::inspect(args, out),
@@ -101,6 +106,7 @@ fn wants_json(cli: &Cli) -> bool {
             Verb::Doctor(args) => args.json,
             Verb::Version(args) => args.json,
             Verb::Config(args) => matches!(&args.verb, ConfigVerb::Print(args) if args.json),
+            Verb::Identity(verb) => identity::wants_json(verb),
             _ => false,
         }
 }

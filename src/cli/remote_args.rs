@@ -24,12 +24,19 @@ pub(crate) struct RemoteFlags {
     /// With TLS: take any certificate. Whoever sits between can read and change everything.
     #[arg(long, conflicts_with = "cacert")]
     pub(crate) insecure: bool,
-    /// Log in as this user first.
+    /// Log in as this user. The session is kept for the next call; without a password, the kept one is used,
+    /// or a terminal is asked.
     #[arg(short, long, value_name = "USER")]
     pub(crate) user: Option<String>,
-    /// The user's password.
+    /// The user's password; other users of the machine can see it.
     #[arg(short, long, value_name = "PASSWORD")]
     pub(crate) password: Option<String>,
+    /// A file whose first line is the user's password, or - for standard input.
+    #[arg(long, value_name = "FILE|-", conflicts_with = "password")]
+    pub(crate) password_file: Option<String>,
+    /// Neither use nor keep sessions between calls.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     /// A session token, in place of user and password.
     #[arg(short, long, value_name = "TOKEN")]
     pub(crate) token: Option<String>,
@@ -56,6 +63,8 @@ impl RemoteFlags {
             insecure: self.insecure || before.insecure,
             user: text(&self.user, &before.user),
             password: text(&self.password, &before.password),
+            password_file: text(&self.password_file, &before.password_file),
+            no_cache: self.no_cache || before.no_cache,
             token: text(&self.token, &before.token),
             verbose: self.verbose || before.verbose,
             json: self.json || before.json,

@@ -21,6 +21,7 @@ mod pulse;
 pub mod random;
 mod reactor;
 pub mod signal;
+pub mod terminal;
 pub mod tls;
 pub mod usage;
 

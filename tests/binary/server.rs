@@ -23,6 +23,13 @@ impl Server {
     }
 
     pub(crate) fn try_start(data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
+        let server = Server::try_start_closed(data, settings)?;
+        open_to_everybody(server.addr).map_err(|error| format!("everybody is not let in: {error}"))?;
+        Ok(server)
+    }
+
+    /// As [`Server::try_start`], but nobody may do what nobody was granted.
+    pub(crate) fn try_start_closed(data: &Path, settings: &[(&str, &str)]) -> Result<Server, String> {
         let mut child = Command::new(binary())
             .args(["serve", "--http", "127.0.0.1:0", "--data"])
             .arg(data)
@@ -38,13 +45,7 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line).expect("stdout is readable");
         let addr = line.split("http://").nth(1).and_then(|rest| rest.split_whitespace().next());
         match addr.and_then(|addr| addr.parse().ok()) {
-            Some(addr) => {
-                let server = Server { child, addr };
-                match open_to_everybody(addr) {
-                    Ok(()) => Ok(server),
-                    Err(error) => Err(format!("everybody is not let in: {error}")),
-                }
-            }
+            Some(addr) => Ok(Server { child, addr }),
             None => {
                 let status = child.wait().expect("the child can be waited for");
                 Err(format!("ready line {line:?}, {status}"))

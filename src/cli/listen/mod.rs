@@ -14,7 +14,7 @@ use super::client::Server;
 use super::error::{CliError, Exit};
 use super::interrupt;
 use super::remote_args::{ListenArgs, RemoteFlags};
-use super::session;
+use super::session::Login;
 use std::time::Duration;
 
 /// Waits between two tries to connect: the first, and the longest that doubling leads to.
@@ -44,10 +44,11 @@ fn follow(args: &ListenArgs, flags: &RemoteFlags, mut feed: Feed) -> Result<(), 
     if args.limit == Some(0) {
         return Ok(());
     }
-    let mut wait = RETRY_FIRST;
+    // One for all connections: a password is asked for once.
+    let (mut login, mut wait) = (Login::new(flags), RETRY_FIRST);
     loop {
         let connections_before = feed.connections;
-        let error = match connect_and_listen(args, flags, &mut feed) {
+        let error = match connect_and_listen(args, &mut login, &mut feed) {
             Ok(Ended::LimitReached) => return Ok(()),
             Err(error) => error,
         };
@@ -67,8 +68,8 @@ fn follow(args: &ListenArgs, flags: &RemoteFlags, mut feed: Feed) -> Result<(), 
     }
 }
 
-fn connect_and_listen(args: &ListenArgs, flags: &RemoteFlags, feed: &mut Feed) -> Result<Ended, CliError> {
-    let (server, client): (Server, _) = session::open(flags)?;
+fn connect_and_listen(args: &ListenArgs, login: &mut Login, feed: &mut Feed) -> Result<Ended, CliError> {
+    let (server, client): (Server, _) = login.open()?;
     if args.websocket { websocket::run(&server, client, feed) } else { sse::run(&server, client, feed) }
 }
 
