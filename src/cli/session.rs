@@ -125,7 +125,9 @@ impl Login {
 
     fn entry(&self, server: &Server, user: &str) -> Option<Entry> {
         let cache = self.around.cache.as_ref().filter(|_| !self.flags.no_cache)?;
-        cache.entry(&server.authority(), user)
+        // What was got over TLS is not sent in the clear to whoever answers at the same port.
+        let scheme = if server.trust.is_some() { "https://" } else { "" };
+        cache.entry(&format!("{scheme}{}", server.authority()), user)
     }
 
     /// The token of an earlier connection, or a kept one. Whoever says a password means it: then what was

@@ -56,6 +56,27 @@ fn tokens_of_the_last_secret_stay_good_and_those_before_it_do_not() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+#[test]
+fn a_server_that_is_told_takes_the_new_secret_and_drops_the_old_one() {
+    let dir = fresh_dir("cli-rotation-told");
+    let data = dir.join("data");
+    let server = Server::try_start_closed(&data, &[]).expect("the server starts");
+    let person = Person::at(server.addr, &dir.join("home"));
+    let first = issue(&person);
+    assert!(is_taken(&person, &first));
+    offline(&["token", "rotate", "--keep", "0", "--data", data.to_str().expect("a plain path")]);
+    let told =
+        Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().expect("kill is there");
+    assert!(told.success());
+    let begin = std::time::Instant::now();
+    // Known to the cores by then, and refused all the same.
+    while is_taken(&person, &first) {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(20), "the old secret is still good");
+    }
+    let second = issue(&person);
+    assert!(is_taken(&person, &second) && kid(&first) != kid(&second));
+}
+
 /// Which secret signed a token.
 fn kid(token: &str) -> String {
     let shown = offline(&["token", "inspect", token, "--json"]);
