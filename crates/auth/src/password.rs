@@ -5,7 +5,7 @@
 //! [`PasswordBounds`] before anything is allocated: a hostile record cannot stall the server.
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
-use argon2::{Algorithm, Argon2, Version};
+use argon2::{Algorithm, Argon2, Block, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use std::fmt;
@@ -78,14 +78,41 @@ pub fn check_params(params: &PasswordParams) -> Result<(), PasswordError> {
         .map_err(|_| PasswordError::Params { params: *params })
 }
 
+/// The memory of one hash after the other. To get it from the system and give it back for each hash holds up
+/// every thread of the process that touches new memory meanwhile.
+#[derive(Debug, Default)]
+pub struct HashMemory(Vec<Block>);
+
+impl HashMemory {
+    fn of(&mut self, blocks: usize) -> &mut [Block] {
+        if self.0.len() < blocks {
+            self.0.resize(blocks, Block::default());
+        }
+        &mut self.0[..blocks]
+    }
+}
+
 /// The PHC string of `password`.
 ///
 /// # Errors
 /// A password that is empty or too long, or parameters that argon2 does not take or the system has no
 /// memory for.
 pub fn hash(password: &[u8], salt: [u8; 16], params: &PasswordParams) -> Result<String, PasswordError> {
+    hash_in(&mut HashMemory::default(), password, salt, params)
+}
+
+/// As [`hash`], in memory that was used before.
+///
+/// # Errors
+/// As [`hash`].
+pub fn hash_in(
+    memory: &mut HashMemory,
+    password: &[u8],
+    salt: [u8; 16],
+    params: &PasswordParams,
+) -> Result<String, PasswordError> {
     check_length(password)?;
-    let digest = digest(password, &salt, params, HASH_BYTES)?;
+    let digest = digest(memory, password, &salt, params, HASH_BYTES)?;
     let PasswordParams { memory_kib, passes, lanes } = params;
     let (salt, digest) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(digest));
     Ok(format!("$argon2id$v={VERSION}$m={memory_kib},t={passes},p={lanes}${salt}${digest}"))
@@ -98,6 +125,19 @@ pub fn hash(password: &[u8], salt: [u8; 16], params: &PasswordParams) -> Result<
 /// # Errors
 /// A stored string that is no argon2id string, or whose check would cost more than `bounds`.
 pub fn verify(password: &[u8], phc: &str, bounds: &PasswordBounds) -> Result<bool, PasswordError> {
+    verify_in(&mut HashMemory::default(), password, phc, bounds)
+}
+
+/// As [`verify`], in memory that was used before.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_in(
+    memory: &mut HashMemory,
+    password: &[u8],
+    phc: &str,
+    bounds: &PasswordBounds,
+) -> Result<bool, PasswordError> {
     let stored = Stored::parse(phc)?;
     if !bounds.allow(&stored.params) {
         return Err(PasswordError::TooCostly { params: stored.params });
@@ -105,7 +145,7 @@ pub fn verify(password: &[u8], phc: &str, bounds: &PasswordBounds) -> Result<boo
     if check_length(password).is_err() {
         return Ok(false);
     }
-    let digest = digest(password, &stored.salt, &stored.params, stored.output.len())?;
+    let digest = digest(memory, password, &stored.salt, &stored.params, stored.output.len())?;
     // Outputs are compared in constant time.
     Ok(Output::new(&digest).is_ok_and(|output| output == stored.output))
 }
@@ -126,6 +166,7 @@ fn check_length(password: &[u8]) -> Result<(), PasswordError> {
 }
 
 fn digest(
+    memory: &mut HashMemory,
     password: &[u8],
     salt: &[u8],
     params: &PasswordParams,
@@ -137,9 +178,10 @@ fn digest(
         _ => PasswordError::Params { params: *params },
     };
     let params = argon2::Params::new(memory_kib, passes, lanes, Some(bytes)).map_err(refused)?;
+    let blocks = params.block_count();
     let mut digest = vec![0; bytes];
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(password, salt, &mut digest)
+        .hash_password_into_with_memory(password, salt, &mut digest, memory.of(blocks))
         .map_err(refused)?;
     Ok(digest)
 }

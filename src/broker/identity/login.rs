@@ -13,13 +13,19 @@ use super::session::Session;
 use super::{Identity, now_s};
 use crate::sys::executor::sleep;
 use crate::sys::{clock, random};
-use auth::password::{self, PASSWORD_BYTES_MAX, PasswordBounds};
+use auth::password::{self, HashMemory, PASSWORD_BYTES_MAX, PasswordBounds};
 use auth::policy::{Change, ROLE_NAME_BYTES_MAX, RoleName};
 use auth::token::{NewToken, SessionId};
+use std::cell::RefCell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 use types::{Failure, Unavailable};
+
+thread_local! {
+    /// Of a thread that hashes; it keeps it.
+    static MEMORY: RefCell<HashMemory> = RefCell::default();
+}
 
 /// A session that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,14 +186,19 @@ pub(super) fn network_of(address: IpAddr) -> IpAddr {
 fn verify(common: &Common, user: &str, hash: Option<&str>, password: &str) -> bool {
     let Some(hash) = hash else {
         // As long as it takes with a user who exists; what comes out is of no use.
-        let _ = password::hash(password.as_bytes(), [0; 16], &common.config.hash_cost);
+        let _ = MEMORY.with_borrow_mut(|memory| {
+            password::hash_in(memory, password.as_bytes(), [0; 16], &common.config.hash_cost)
+        });
         return false;
     };
     // Who waited beside an equal login need not hash again.
     if lock(&common.verified).is_verified(user, hash, password.as_bytes()) {
         return true;
     }
-    let is_right = password::verify(password.as_bytes(), hash, &PasswordBounds::default()).unwrap_or(false);
+    let verified = MEMORY.with_borrow_mut(|memory| {
+        password::verify_in(memory, password.as_bytes(), hash, &PasswordBounds::default())
+    });
+    let is_right = verified.unwrap_or(false);
     if is_right {
         lock(&common.verified).remember(user, hash, password.as_bytes());
     }
