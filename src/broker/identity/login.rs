@@ -106,8 +106,10 @@ impl Identity {
         // Counted before it is known, and given back if the password is right: however many come at once, no
         // more are tried than may fail.
         self.take_failure(user, address)?;
-        let place =
-            Place::take(&self.common, address).ok_or(Failure::Unavailable(Unavailable::Overloaded))?;
+        let Some(place) = Place::take(&self.common, address) else {
+            give_back(&self.common, user.to_owned(), address);
+            return Err(Failure::Unavailable(Unavailable::Overloaded));
+        };
         let (common, user, text) = (self.common.clone(), user.to_owned(), password.to_owned());
         let is_right = self.common.pool.run(move || {
             let is_right = verify(&common, &user, hash.as_deref(), &text);
