@@ -13,7 +13,6 @@ use auth::password::PasswordParams;
 use auth::policy::{PolicyLimits, RoleName};
 use auth::ticket::Tickets;
 use auth::token::{Issuer, OwnConfig, OwnTokens, SecretRing, TokenBounds, Verifier};
-
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;

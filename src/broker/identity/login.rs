@@ -13,7 +13,7 @@ use super::session::Session;
 use super::{Identity, now_s};
 use crate::sys::executor::sleep;
 use crate::sys::{clock, random};
-use auth::password::{self, HashMemory, PASSWORD_BYTES_MAX, PasswordBounds};
+use auth::password::{self, HashMemory, PASSWORD_BYTES_MAX, PasswordBounds, PasswordError, PasswordParams};
 use auth::policy::{Change, ROLE_NAME_BYTES_MAX, RoleName};
 use auth::token::{NewToken, SessionId};
 use std::cell::RefCell;
@@ -37,13 +37,13 @@ pub struct Login {
 }
 
 /// A place among the logins that wait for a hash.
-struct Place {
+struct LoginPlace {
     common: Arc<Common>,
     address: IpAddr,
 }
 
-impl Place {
-    fn take(common: &Arc<Common>, address: IpAddr) -> Option<Place> {
+impl LoginPlace {
+    fn take(common: &Arc<Common>, address: IpAddr) -> Option<LoginPlace> {
         let mut waiting = lock(&common.waiting);
         let here = waiting.by_address.get(&address).copied().unwrap_or(0);
         let limits = &common.config.limits;
@@ -53,11 +53,11 @@ impl Place {
         waiting.total += 1;
         waiting.by_address.insert(address, here + 1);
         drop(waiting);
-        Some(Place { common: common.clone(), address })
+        Some(LoginPlace { common: common.clone(), address })
     }
 }
 
-impl Drop for Place {
+impl Drop for LoginPlace {
     fn drop(&mut self) {
         let mut waiting = lock(&self.common.waiting);
         waiting.total -= 1;
@@ -106,7 +106,7 @@ impl Identity {
         // Counted before it is known, and given back if the password is right: however many come at once, no
         // more are tried than may fail.
         self.take_failure(user, address)?;
-        let Some(place) = Place::take(&self.common, address) else {
+        let Some(place) = LoginPlace::take(&self.common, address) else {
             give_back(&self.common, user.to_owned(), address);
             return Err(Failure::Unavailable(Unavailable::Overloaded));
         };
@@ -184,13 +184,23 @@ pub(super) fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Hashes a password in the memory that this thread, one of the pool, keeps.
+///
+/// # Errors
+/// Those of [`password::hash_in`].
+pub(super) fn hash_here(
+    password: &str,
+    salt: [u8; 16],
+    cost: &PasswordParams,
+) -> Result<String, PasswordError> {
+    MEMORY.with_borrow_mut(|memory| password::hash_in(memory, password.as_bytes(), salt, cost))
+}
+
 /// On a thread of the pool.
 fn verify(common: &Common, user: &str, hash: Option<&str>, password: &str) -> bool {
     let Some(hash) = hash else {
         // As long as it takes with a user who exists; what comes out is of no use.
-        let _ = MEMORY.with_borrow_mut(|memory| {
-            password::hash_in(memory, password.as_bytes(), [0; 16], &common.config.hash_cost)
-        });
+        let _ = hash_here(password, [0; 16], &common.config.hash_cost);
         return false;
     };
     // Who waited beside an equal login need not hash again.

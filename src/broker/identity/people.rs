@@ -3,9 +3,10 @@
 //! Names and passwords are checked here, passwords hashed on the pool; whether a change can be, the policy
 //! decides on the keeper's core.
 
+use super::login::hash_here;
 use super::{Identity, now_s};
 use crate::sys::random;
-use auth::password::{self, PASSWORD_BYTES_MAX};
+use auth::password::PASSWORD_BYTES_MAX;
 use auth::policy::{AUTHENTICATED_GROUP, Account, Change, RoleName};
 use types::{Failure, Unavailable};
 
@@ -95,7 +96,7 @@ impl Identity {
         let Some(_place) = self.common.hashes.take(self.config().limits.logins_waiting_max) else {
             return Err(Failure::Unavailable(Unavailable::Overloaded));
         };
-        let hashed = self.common.pool.run(move || password::hash(password.as_bytes(), salt, &cost)).await;
+        let hashed = self.common.pool.run(move || hash_here(&password, salt, &cost)).await;
         hashed.map_err(|error| Failure::Internal { detail: error.to_string().into() })
     }
 }

@@ -4,11 +4,11 @@
 //! is shown once, on stderr, right before it is made durable.
 
 use super::KEEPER;
+use super::login::hash_here;
 use super::ports::Wish;
 use super::store;
 use crate::broker::Broker;
 use crate::sys::random;
-use auth::password;
 use auth::policy::{Bootstrap, PUBLIC_BUCKET};
 use std::rc::Rc;
 use types::BucketName;
@@ -41,7 +41,7 @@ async fn create_missing(broker: &Rc<Broker>) -> Result<(), String> {
     let is_shown = password == generated;
     let hash = if wants_password {
         let (cost, salt) = (config.hash_cost, random::bytes());
-        let hashed = identity.common.pool.run(move || password::hash(password.as_bytes(), salt, &cost)).await;
+        let hashed = identity.common.pool.run(move || hash_here(&password, salt, &cost)).await;
         hashed.map_err(|error| format!("the administrator's password cannot be kept: {error}"))?
     } else {
         String::new()
