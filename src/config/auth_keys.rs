@@ -91,10 +91,9 @@ macro_rules! auth_keys {
         }),*];
 
         /// Never called: refuses to compile when a field has no key above.
-        #[allow(dead_code)]
-        fn every_field_has_a_key(settings: &AuthSettings) {
+        const _: fn(&AuthSettings) = |settings| {
             let AuthSettings { $($field: _),* } = settings;
-        }
+        };
     };
     (@write text, $place:expr, $value:ident) => { $place = $value.into_text() };
     (@write flag, $place:expr, $value:ident) => { $place = $value.into_flag() };

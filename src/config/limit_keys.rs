@@ -19,10 +19,9 @@ macro_rules! limit_keys {
         }),*];
 
         /// Never called: refuses to compile when a field of `Limits` has no key above.
-        #[allow(dead_code)]
-        fn every_field_has_a_key(limits: &Limits) {
+        const _: fn(&Limits) = |limits| {
             let Limits { $($field: _),* } = limits;
-        }
+        };
     };
 }
 
