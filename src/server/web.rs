@@ -9,7 +9,7 @@ use crate::faces::http::{self, HttpFace, Options};
 use crate::faces::listen;
 use crate::shard::CoreLink;
 use crate::sys::net::Stream;
-use crate::sys::offload::Offload;
+use crate::sys::offload::{Offload, Precedence};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,9 +19,8 @@ use std::sync::Arc;
 const OFFLOAD_THREADS: usize = 2;
 const OFFLOAD_QUEUE_MAX: usize = 256;
 /// Threads that hash passwords: one takes a processor and 19 MiB for some 20 ms a hash.
+/// They stand behind the cores: a login may take longer, an event not.
 const HASH_THREADS: usize = 1;
-/// How far they stand back: a login may take longer, an event not.
-const HASH_NICE: i32 = 10;
 
 /// What the faces are told about users and sessions.
 #[derive(Clone, Debug)]
@@ -56,7 +55,7 @@ impl Web {
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "more than 65,535 cores"))?;
         let offload = Offload::start(OFFLOAD_THREADS, OFFLOAD_QUEUE_MAX)?;
         let waiting_max = 2 * config.identity.limits.logins_waiting_max.max(1);
-        let hashing = Offload::start_as("hash", HASH_NICE, HASH_THREADS, waiting_max)?;
+        let hashing = Offload::start_as("hash", Precedence::Behind, HASH_THREADS, waiting_max)?;
         Ok(Web { core_count, config, offload, hashing, options: Arc::default(), face: None })
     }
 

@@ -53,14 +53,34 @@ impl Shared {
     }
 }
 
-/// Lowers the priority of the thread that calls. One that is refused works as the others do.
-fn stand_back(nice: i32) {
-    if nice > 0 {
-        // SAFETY: only numbers go in; 0 is the thread that calls.
-        #[allow(unsafe_code)]
-        unsafe {
-            libc::setpriority(libc::PRIO_PROCESS, 0, nice);
-        }
+/// How the threads of a pool stand to the cores when both want a processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precedence {
+    /// As the cores do: for work that mostly waits.
+    Equal,
+    /// Behind them: for work that computes long and that nobody's events may wait for.
+    Behind,
+}
+
+/// The lowest priority there is among threads that still get their turn: see sched(7), "The nice value".
+const NICE_MAX: i32 = 19;
+/// How long such a thread may keep a core waiting that has something to do, in nanoseconds. One that asks for
+/// no turn of its own keeps it for some milliseconds. Kernels before 6.12 take no notice.
+const BEHIND_TURN_NS: u64 = 100_000;
+
+/// Puts the thread that calls behind others. One that is refused works as the others do.
+fn stand_back() {
+    // SAFETY: all fields are numbers, for which zero is a value.
+    #[allow(unsafe_code)]
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    attributes.size = size_of::<libc::sched_attr>() as u32;
+    attributes.sched_policy = libc::SCHED_OTHER as u32;
+    attributes.sched_nice = NICE_MAX;
+    attributes.sched_runtime = BEHIND_TURN_NS;
+    // SAFETY: 0 is the thread that calls; the structure lives during the call and says its size.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0);
     }
 }
 
@@ -84,22 +104,28 @@ impl Offload {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(thread_count: usize, queue_max: usize) -> io::Result<Offload> {
-        Offload::start_as("offload", 0, thread_count, queue_max)
+        Offload::start_as("offload", Precedence::Equal, thread_count, queue_max)
     }
 
-    /// As [`Offload::start`], for work that computes long and that nobody's events may wait for: the threads
-    /// have this name, and stand back (`nice`, see setpriority(2)) where a core wants the processor.
+    /// As [`Offload::start`], with threads of this name that stand so to the cores.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn start_as(name: &str, nice: i32, thread_count: usize, queue_max: usize) -> io::Result<Offload> {
+    pub fn start_as(
+        name: &str,
+        precedence: Precedence,
+        thread_count: usize,
+        queue_max: usize,
+    ) -> io::Result<Offload> {
         assert!(thread_count > 0 && queue_max > 0, "a pool has threads and a queue");
         let shared = Shared { state: Mutex::default(), changed: Condvar::new(), queue_max };
         let owner = Owner(Arc::new(shared));
         for index in 0..thread_count {
             let shared = owner.0.clone();
             std::thread::Builder::new().name(format!("{name}-{index}")).spawn(move || {
-                stand_back(nice);
+                if precedence == Precedence::Behind {
+                    stand_back();
+                }
                 shared.work();
             })?;
         }

@@ -4,7 +4,7 @@ use super::{on_a_core, options};
 use crate::sys::executor::{Either, Queue, race, sleep, spawn, start_core, timeout, yield_now};
 use crate::sys::mesh::{self, MeshPort};
 use crate::sys::notify::{Latch, Notify};
-use crate::sys::offload::Offload;
+use crate::sys::offload::{Offload, Precedence};
 use crate::sys::{post, random};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -142,6 +142,33 @@ fn blocking_work_leaves_the_core_free_and_waits_when_the_pool_is_full() {
         results.sort_unstable();
         assert_eq!(results, (0..20).collect::<Vec<_>>());
     });
+}
+
+#[test]
+fn a_pool_behind_the_cores_has_the_lowest_priority_and_gives_way_at_once() {
+    let attributes = |precedence: Precedence| {
+        on_a_core(move || async move {
+            let offload = Offload::start_as("test", precedence, 1, 1).expect("threads");
+            offload.run(scheduling_of_this_thread).await
+        })
+    };
+    let (equal, behind) = (attributes(Precedence::Equal), attributes(Precedence::Behind));
+    assert_eq!(equal.sched_nice, 0);
+    assert_eq!(behind.sched_nice, 19);
+    // Before Linux 6.12 there is no turn to ask for, and the system says 0.
+    assert!(behind.sched_runtime == 0 || behind.sched_runtime == 100_000, "{}", behind.sched_runtime);
+}
+
+fn scheduling_of_this_thread() -> libc::sched_attr {
+    // SAFETY: all fields are numbers, for which zero is a value.
+    #[allow(unsafe_code)]
+    let mut attributes: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let bytes = size_of_val(&attributes);
+    // SAFETY: 0 is the thread that calls; the system writes at most `bytes` to the structure.
+    #[allow(unsafe_code)]
+    let failed = unsafe { libc::syscall(libc::SYS_sched_getattr, 0, &raw mut attributes, bytes, 0) };
+    assert_eq!(failed, 0);
+    attributes
 }
 
 #[test]
