@@ -177,6 +177,10 @@ pub(crate) struct AppendArgs {
     /// Requests under way on each connection.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) pipeline: usize,
+    /// Requests of a connection before a new one takes its place; without it a connection stays. With --tls
+    /// each costs a whole handshake.
+    #[arg(long, value_name = "N")]
+    pub(crate) reconnect_after: Option<u64>,
     /// Events of one request (NDJSON); 1 for plain ones.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) batch: usize,

@@ -2,7 +2,8 @@
 //!
 //! Called by the worker's loop. Where events are numbered, stream s belongs to connection s modulo their
 //! count, so that a stream's events are sent in order. Invariants: a connection has at most `pipeline`
-//! requests under way; each request is answered, or counted as lost when its connection ends.
+//! requests under way, and sends no more in all than the plan allows before it is replaced; each request is
+//! answered, or counted as lost when its connection ends.
 
 use super::plan::{LoadPlan, Order};
 use super::reactor::Ready;
@@ -42,6 +43,8 @@ struct Writer {
     link: Link,
     wire: AppendWire,
     in_flight: VecDeque<Flight>,
+    /// Requests sent on this connection.
+    sent: u64,
     choice: Choice,
     has_room_entry: bool,
     is_dirty: bool,
@@ -88,6 +91,7 @@ impl Appender {
             link: Link::Down { retry_ns: 0 },
             wire: AppendWire::new(plan.append.peer, plan.append.batch),
             in_flight: VecDeque::with_capacity(plan.pipeline),
+            sent: 0,
             choice: choice(&plan, before + index, sums.clone()),
             has_room_entry: false,
             is_dirty: false,
@@ -149,10 +153,20 @@ impl Appender {
         registry: &Registry,
     ) {
         let index = ready.token;
-        let outcome = self.advance(index, ready, scratch, meter);
-        if let Err(kind) = outcome {
-            self.drop_link(index, &kind, meter, registry);
+        match self.advance(index, ready, scratch, meter) {
+            Ok(()) => self.replace_used_up(index, registry),
+            Err(kind) => self.drop_link(index, &kind, meter, registry),
         }
+    }
+
+    /// Ends a connection that has had all its answers and may send no more; the next turn makes a new one.
+    fn replace_used_up(&mut self, index: usize, registry: &Registry) {
+        let writer = &mut self.writers[index];
+        if self.plan.reconnect_after.is_none_or(|most| writer.sent < most) || !writer.in_flight.is_empty() {
+            return;
+        }
+        close(writer, 0, registry);
+        writer.wire = AppendWire::new(self.plan.append.peer, self.plan.append.batch);
     }
 
     fn advance(
@@ -252,6 +266,7 @@ impl Appender {
         };
         let stamp = Stamp { intended_ns, stream: stream as u32, number: before + 1 };
         self.template.encode(stamp, &mut socket.output);
+        writer.sent += 1;
         writer.in_flight.push_back(Flight { intended_ns, stream: stamp.stream, number: before + batch });
         self.in_flight_count += 1;
         if let Some(copies) = self.copies.get(stream) {
@@ -266,7 +281,9 @@ impl Appender {
 
     fn add_room(&mut self, index: usize) {
         let writer = &mut self.writers[index];
-        let has_room = matches!(writer.link, Link::Open(_)) && writer.in_flight.len() < self.plan.pipeline;
+        let may_send = self.plan.reconnect_after.is_none_or(|most| writer.sent < most);
+        let has_place = writer.in_flight.len() < self.plan.pipeline;
+        let has_room = matches!(writer.link, Link::Open(_)) && may_send && has_place;
         if has_room && !writer.has_room_entry {
             writer.has_room_entry = true;
             self.room.push_back(index);
@@ -282,10 +299,7 @@ impl Appender {
     fn drop_link(&mut self, index: usize, kind: &str, meter: &mut Meter, registry: &Registry) {
         let retry_ns = self.shared.clock.now_ns() + RETRY_NS;
         let writer = &mut self.writers[index];
-        let link = std::mem::replace(&mut writer.link, Link::Down { retry_ns });
-        if let Link::Connecting(socket) | Link::Open(socket) = link {
-            socket.close(registry);
-        }
+        close(writer, retry_ns, registry);
         meter.handle_error(kind, 1);
         meter.handle_error("request lost with its connection", writer.in_flight.len() as u64);
         self.in_flight_count -= writer.in_flight.len();
@@ -328,6 +342,15 @@ impl Appender {
         meter.handle_error("no answer before the end", self.in_flight_count as u64);
         self.schedule.as_ref().map_or(0, |schedule| schedule.unsent_count(now_ns))
     }
+}
+
+/// Ends the writer's connection; the next is made when it is `retry_ns`.
+fn close(writer: &mut Writer, retry_ns: u64, registry: &Registry) {
+    let link = std::mem::replace(&mut writer.link, Link::Down { retry_ns });
+    if let Link::Connecting(socket) | Link::Open(socket) = link {
+        socket.close(registry);
+    }
+    writer.sent = 0;
 }
 
 fn choice(plan: &LoadPlan, index: usize, sums: Option<Arc<[f64]>>) -> Choice {

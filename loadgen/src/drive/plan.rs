@@ -87,6 +87,8 @@ pub(crate) struct LoadPlan {
     pub(crate) connections: usize,
     /// Requests under way on each.
     pub(crate) pipeline: usize,
+    /// Requests of a connection before a new one takes its place.
+    pub(crate) reconnect_after: Option<u64>,
     /// How load is offered.
     pub(crate) pace: Pace,
     /// Most requests of the run.

@@ -49,6 +49,9 @@ pub(crate) fn run(args: &AppendArgs, arguments: &[String], clock: Clock) -> Resu
 fn check(args: &AppendArgs) -> Result<(), Failure> {
     common::check(&args.common, args.batch, args.connections)?;
     common::within("--pipeline", args.pipeline as u64, 1, PIPELINE_MAX)?;
+    if args.reconnect_after == Some(0) {
+        return Err(Failure::usage("--reconnect-after 0: a connection has at least one request"));
+    }
     let streams_max = if args.skew > 0.0 { ZIPF_STREAMS_MAX } else { STREAMS_MAX as u64 };
     common::within("--streams", args.streams as u64, 1, streams_max)?;
     if !(0.0..=10.0).contains(&args.skew) {
@@ -132,6 +135,7 @@ fn plan(
         order,
         connections: args.connections,
         pipeline: args.pipeline,
+        reconnect_after: args.reconnect_after,
         pace,
         requests_max: args.events.map_or(u64::MAX, |events| events.div_ceil(args.batch as u64)),
         warmup: common.warmup,

@@ -31,6 +31,7 @@ pub(crate) struct Faults {
 #[derive(Debug, Default)]
 struct State {
     streams: HashMap<String, Vec<Event>>,
+    connection_count: usize,
     login_count: usize,
     keys: HashMap<String, (usize, usize)>,
     append_count: usize,
@@ -80,6 +81,7 @@ impl FakeServer {
         thread::spawn(move || {
             for socket in listener.incoming().flatten() {
                 let inner = serving.clone();
+                inner.state().connection_count += 1;
                 // A client that goes away ends its thread.
                 thread::spawn(move || drop(serve(&inner, socket)));
             }
@@ -95,6 +97,11 @@ impl FakeServer {
     /// Appends that came.
     pub(crate) fn append_count(&self) -> usize {
         self.inner.state().append_count
+    }
+
+    /// Connections that were made.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.inner.state().connection_count
     }
 
     /// Logins that succeeded.

@@ -166,6 +166,7 @@ fn plan(
         order: Order::Round,
         connections: if args.no_writer { 0 } else { args.writers.min(args.streams) },
         pipeline: WRITER_PIPELINE,
+        reconnect_after: None,
         pace: args.rate.map_or(Pace::Closed, |rate| Pace::Open { per_s: rate / args.batch as f64 }),
         requests_max: u64::MAX,
         warmup: common.warmup,

@@ -35,6 +35,22 @@ fn so_many_events_as_asked_for_are_appended_and_counted() {
 }
 
 #[test]
+fn a_connection_is_replaced_after_as_many_requests_as_asked_for() {
+    for pipeline in ["--pipeline=1", "--pipeline=3"] {
+        let server = FakeServer::start(Faults::default());
+        let flags = ["--reconnect-after=5", "--events=40", "--connections=2", "--warmup=0s"];
+        let file = run(&server, "append", &[&flags[..], &["--duration=60s", pipeline]].concat());
+        let file = file.expect("the server is sound");
+        assert_eq!((file.runs[0].events, file.runs[0].errors.len()), (40, 0), "{:?}", file.runs[0].errors);
+        // One looks whether the server is there, eight carry five requests each, two may be made in vain.
+        assert!((9..=11).contains(&server.connection_count()), "{}", server.connection_count());
+    }
+    let server = FakeServer::start(Faults::default());
+    let refused = run(&server, "append", &["--reconnect-after=0"]).expect_err("nothing could be sent");
+    assert!(refused.to_string().contains("--reconnect-after 0"), "{refused}");
+}
+
+#[test]
 fn a_result_says_when_it_began_and_not_when_it_ended() {
     let server = FakeServer::start(Faults::default());
     let file = run(&server, "append", &SHORT).expect("the server is sound");
