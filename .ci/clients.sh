@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Clients that know nothing of this repository, against the release build: Python's `requests` over HTTP and HTTPS, by a
-# script written from the API pages alone. Needs `millrace` in the release folder; installs what it misses into a
-# scratch folder.
+# script written from the API pages alone; and hostile clients beside an honest one. Needs `millrace` in the release
+# folder; installs what it misses into a scratch folder.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,3 +23,6 @@ plain=$(sed -n 's#.*ready: \(http://[0-9.:]*\).*#\1#p' "$work/ready")
 port=$(sed -n 's#.* https://[0-9.]*:\([0-9]*\).*#\1#p' "$work/ready")
 "$work/venv/bin/python" tests/clients/with_requests.py "$plain"
 "$work/venv/bin/python" tests/clients/with_requests.py "https://localhost:$port" "$work/cert.pem"
+token=$(curl -sS "$plain/sessions" -H 'Content-Type: application/json' -d '{"username": "admin", "password": "secret"}' |
+    "$work/venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["token"])')
+"$work/venv/bin/python" tests/clients/hostile.py "${plain#http://}" "$token" --slow 500 --heads 2000 --seconds 15
