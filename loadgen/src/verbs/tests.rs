@@ -42,8 +42,9 @@ fn a_connection_is_replaced_after_as_many_requests_as_asked_for() {
         let file = run(&server, "append", &[&flags[..], &["--duration=60s", pipeline]].concat());
         let file = file.expect("the server is sound");
         assert_eq!((file.runs[0].events, file.runs[0].errors.len()), (40, 0), "{:?}", file.runs[0].errors);
-        // One looks whether the server is there, eight carry five requests each, two may be made in vain.
-        assert!((9..=11).contains(&server.connection_count()), "{}", server.connection_count());
+        // One looks whether the server is there; eight carry five requests each, or nine, two of them fewer;
+        // two may be made in vain.
+        assert!((9..=12).contains(&server.connection_count()), "{}", server.connection_count());
     }
     let server = FakeServer::start(Faults::default());
     let refused = run(&server, "append", &["--reconnect-after=0"]).expect_err("nothing could be sent");
