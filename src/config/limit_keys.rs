@@ -68,6 +68,7 @@ limit_keys! {
     sessions_cached_max: Count = "Sessions whose tokens a core need not verify again.";
     passwords_cached_max: Count = "Passwords that the process need not hash again.";
     tickets_max: Count = "Tickets that wait to be used.";
+    user_tickets_max: Count = "Tickets of one user that wait to be used.";
     logins_waiting_max: Count = "Logins, and passwords of new users, that wait for a hash.";
     logins_waiting_per_address_max: Count = "Logins of one address that wait for a hash.";
     failed_logins_max: Count = "Failed logins of one address as one user at once, and again a minute.";

@@ -38,6 +38,19 @@ fn a_password_that_was_right_before_still_is_under_the_limit() {
 }
 
 #[test]
+fn a_login_that_was_not_tried_did_not_fail() {
+    let limits = [
+        ("MILLRACE_LIMITS__LOGINS_WAITING_PER_ADDRESS_MAX", "0"),
+        ("MILLRACE_LIMITS__FAILED_LOGINS_MAX", "2"),
+    ];
+    let server = Server::start_closed(&limits);
+    let mut client = server.connect();
+    for _ in 0..6 {
+        assert_eq!(login(&mut client, "admin", "secret").status, 503, "nobody may wait for a hash here");
+    }
+}
+
+#[test]
 fn logins_that_succeed_do_not_count() {
     let server = Server::start_closed(&[("MILLRACE_LIMITS__FAILED_LOGINS_MAX", "2")]);
     let mut client = server.connect();

@@ -186,6 +186,22 @@ fn a_session_that_was_ended_stays_so_and_the_others_go_on_after_a_restart() {
 }
 
 #[test]
+fn who_ends_a_session_when_no_more_can_be_ended_singly_ends_them_all() {
+    let server = Server::start_closed(&[("MILLRACE_LIMITS__REVOKED_SESSIONS_MAX", "1")]);
+    let mut admin = Person::admin(&server);
+    let mut bob = admin.create("bob");
+    let mut sessions = [0; 3].map(|_| Person::log_in(server.addr, "bob", "pass-bob"));
+    assert_eq!(bob.delete("/sessions").status, 204);
+    sessions.iter_mut().for_each(|bob| assert_eq!(bob.get("/sessions").status, 200));
+    assert_eq!(sessions[0].delete("/sessions").status, 204);
+    for bob in &mut sessions {
+        assert_401(&bob.get("/sessions"), "no-perm", "Token Revoked");
+    }
+    assert_eq!(admin.get("/sessions").status, 200, "nobody else's");
+    assert_eq!(Person::log_in(server.addr, "bob", "pass-bob").get("/sessions").status, 200);
+}
+
+#[test]
 fn nobody_can_end_a_session_that_they_do_not_have() {
     let server = Server::start_closed(&[]);
     assert_401(&Person::anonymous(server.addr).delete("/sessions"), "no-perm", "No Permission");

@@ -29,6 +29,25 @@ fn a_ticket_says_for_how_long_it_may_wait() {
 }
 
 #[test]
+fn nobody_can_have_all_the_tickets_there_are() {
+    let server = Server::start_closed(&[
+        ("MILLRACE_LIMITS__USER_TICKETS_MAX", "2"),
+        ("MILLRACE_LIMITS__TICKETS_MAX", "3"),
+    ]);
+    let mut admin = Person::admin(&server);
+    let mut eve = admin.create("eve");
+    let first = ticket(&mut eve);
+    ticket(&mut eve);
+    let refused = eve.post("/tickets", "");
+    assert_eq!((refused.status, refused.header("Retry-After")), (429, Some("1")), "{}", refused.text());
+    ticket(&mut admin);
+    assert_eq!(Person::anonymous(server.addr).get(&format!("/sessions?ticket={first}")).status, 200);
+    ticket(&mut eve);
+    let refused = admin.post("/tickets", "");
+    assert_eq!(refused.status, 503, "now the table is full: {}", refused.text());
+}
+
+#[test]
 fn a_ticket_is_taken_once_on_whichever_core() {
     let server = Server::start_closed(&TWO_CORES);
     let admin = Person::admin(&server);

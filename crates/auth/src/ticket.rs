@@ -1,15 +1,16 @@
 //! One-shot tickets: a browser trades its session for one and puts that into a URL instead.
 //!
 //! `POST /tickets` issues, the request with `ticket=` takes. A ticket is good once, for some seconds, and in
-//! this process only. The random bytes are an argument. When the table is full, issuing is refused: a
-//! ticket that was given out is never taken back. The table holds digests, so that the time of a look-up
-//! says nothing about a ticket that exists. Time is a clock that does not go back.
+//! this process only. The random bytes are an argument. When the table is full, or its owner has as many as
+//! one may have, issuing is refused: a ticket that was given out is never taken back. The table holds
+//! digests, so that the time of a look-up says nothing about a ticket that exists. Time is a clock that does
+//! not go back.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hashbrown::HashTable;
 use ring::digest;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 /// What a client holds: 32 random bytes, in text as base64url.
@@ -57,58 +58,84 @@ const ORDER_SLACK: usize = 64;
 #[derive(Debug)]
 pub struct Tickets<T> {
     lifetime_ms: u64,
-    tickets_max: usize,
+    bounds: TicketBounds,
+    /// How many tickets of each owner are open; owners without one are not in it.
+    by_owner: BTreeMap<Box<str>, usize>,
     open: HashTable<Ticket<T>>,
     /// Digests in the order of expiry; taken ones too, until their time or until they are half of it.
     order: VecDeque<(u64, Digest)>,
     now_ms: u64,
 }
 
+/// How many tickets may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketBounds {
+    /// Of all owners.
+    pub tickets_max: usize,
+    /// Of one owner.
+    pub per_owner_max: usize,
+}
+
 #[derive(Debug)]
 struct Ticket<T> {
     digest: Digest,
+    owner: Box<str>,
     expires_ms: u64,
     payload: T,
 }
 
 /// As many tickets are open as are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TicketsFull {
-    /// After how many milliseconds the oldest expires.
-    pub retry_after_ms: u64,
+pub enum TicketsFull {
+    /// Of all owners together.
+    All {
+        /// After how many milliseconds the oldest expires.
+        retry_after_ms: u64,
+    },
+    /// Of the one who asks for another.
+    Owner,
 }
 
 impl fmt::Display for TicketsFull {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "too many tickets are open; try again after {} ms", self.retry_after_ms)
+        match self {
+            TicketsFull::All { retry_after_ms } => {
+                write!(f, "too many tickets are open; try again after {retry_after_ms} ms")
+            }
+            TicketsFull::Owner => f.write_str("too many tickets of this owner are open"),
+        }
     }
 }
 
 impl std::error::Error for TicketsFull {}
 
 impl<T> Tickets<T> {
-    /// An empty table of at most `tickets_max` tickets that live for `lifetime_ms`.
-    pub fn new(lifetime_ms: u64, tickets_max: usize) -> Tickets<T> {
-        Tickets { lifetime_ms, tickets_max, open: HashTable::new(), order: VecDeque::new(), now_ms: 0 }
+    /// An empty table within these bounds of tickets that live for `lifetime_ms`.
+    pub fn new(lifetime_ms: u64, bounds: TicketBounds) -> Tickets<T> {
+        let (open, order, by_owner) = (HashTable::new(), VecDeque::new(), BTreeMap::new());
+        Tickets { lifetime_ms, bounds, by_owner, open, order, now_ms: 0 }
     }
 
     /// Opens the ticket `id`, whose random bytes nobody has seen yet, for `payload`.
     ///
     /// # Errors
-    /// The table is full.
-    pub fn issue(&mut self, id: &TicketId, payload: T, now_ms: u64) -> Result<(), TicketsFull> {
+    /// [`TicketsFull`].
+    pub fn issue(&mut self, id: &TicketId, owner: &str, payload: T, now_ms: u64) -> Result<(), TicketsFull> {
         self.sweep(now_ms);
-        if self.open.len() >= self.tickets_max {
+        if self.open.len() >= self.bounds.tickets_max {
             let oldest_ms = self.order.front().map_or(u64::MAX, |(expires_ms, _)| *expires_ms);
-            return Err(TicketsFull { retry_after_ms: oldest_ms.saturating_sub(self.now_ms) });
+            return Err(TicketsFull::All { retry_after_ms: oldest_ms.saturating_sub(self.now_ms) });
         }
+        if self.by_owner.get(owner).is_some_and(|count| *count >= self.bounds.per_owner_max) {
+            return Err(TicketsFull::Owner);
+        }
+        *self.by_owner.entry(owner.into()).or_default() += 1;
         let digest = id.digest();
         assert!(self.find(&digest).is_none(), "an id is random, so it is issued once");
         let expires_ms = self.now_ms.saturating_add(self.lifetime_ms);
         self.order.push_back((expires_ms, digest));
-        self.open.insert_unique(hash(&digest), Ticket { digest, expires_ms, payload }, |other| {
-            hash(&other.digest)
-        });
+        let ticket = Ticket { digest, owner: owner.into(), expires_ms, payload };
+        self.open.insert_unique(hash(&digest), ticket, |other| hash(&other.digest));
         self.assert_invariants();
         Ok(())
     }
@@ -159,13 +186,20 @@ impl<T> Tickets<T> {
 
     fn remove(&mut self, digest: &Digest) -> Option<T> {
         let entry = self.open.find_entry(hash(digest), |other| other.digest == *digest).ok()?;
-        Some(entry.remove().0.payload)
+        let ticket = entry.remove().0;
+        let count = self.by_owner.get_mut(&ticket.owner).expect("the owner of a ticket is counted");
+        *count -= 1;
+        if *count == 0 {
+            self.by_owner.remove(&ticket.owner);
+        }
+        Some(ticket.payload)
     }
 
     fn assert_invariants(&self) {
-        assert!(self.open.len() <= self.tickets_max, "the table is within its bound");
+        assert!(self.open.len() <= self.bounds.tickets_max, "the table is within its bound");
+        assert!(self.by_owner.len() <= self.open.len(), "only owners of open tickets are counted");
         assert!(self.open.len() <= self.order.len(), "every open ticket has its place in the order");
-        let order_max = 2 * self.tickets_max + ORDER_SLACK + 1;
+        let order_max = 2 * self.bounds.tickets_max + ORDER_SLACK + 1;
         assert!(self.order.len() <= order_max, "the order is within its bound");
     }
 }
@@ -181,7 +215,10 @@ fn hash(digest: &Digest) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeMap;
+
+    fn bounds(tickets_max: usize, per_owner_max: usize) -> TicketBounds {
+        TicketBounds { tickets_max, per_owner_max }
+    }
 
     fn id(n: u16) -> TicketId {
         let mut bytes = [0; 32];
@@ -191,8 +228,8 @@ mod tests {
 
     #[test]
     fn a_ticket_is_good_once() {
-        let mut tickets = Tickets::new(30_000, 8);
-        tickets.issue(&id(1), "ada", 1_000).expect("room");
+        let mut tickets = Tickets::new(30_000, bounds(8, 8));
+        tickets.issue(&id(1), "ada", "ada", 1_000).expect("room");
         assert_eq!(tickets.take(&id(2), 1_001), None);
         assert_eq!(tickets.take(&id(1), 1_001), Some("ada"));
         assert_eq!(tickets.take(&id(1), 1_001), None);
@@ -200,25 +237,40 @@ mod tests {
 
     #[test]
     fn a_ticket_is_worth_nothing_in_the_very_moment_of_its_expiry() {
-        let mut tickets = Tickets::new(30_000, 8);
-        tickets.issue(&id(1), "ada", 1_000).expect("room");
-        tickets.issue(&id(2), "eve", 1_001).expect("room");
+        let mut tickets = Tickets::new(30_000, bounds(8, 8));
+        tickets.issue(&id(1), "ada", "ada", 1_000).expect("room");
+        tickets.issue(&id(2), "eve", "eve", 1_001).expect("room");
         assert_eq!(tickets.take(&id(1), 31_000), None);
         assert_eq!(tickets.take(&id(2), 31_000), Some("eve"));
     }
 
     #[test]
     fn a_full_table_refuses_and_takes_nothing_back() {
-        let mut tickets = Tickets::new(100, 2);
-        assert_eq!(tickets.issue(&id(1), 1, 0), Ok(()));
-        assert_eq!(tickets.issue(&id(2), 2, 40), Ok(()));
-        assert_eq!(tickets.issue(&id(3), 3, 70), Err(TicketsFull { retry_after_ms: 30 }));
+        let mut tickets = Tickets::new(100, bounds(2, 2));
+        assert_eq!(tickets.issue(&id(1), "ada", 1, 0), Ok(()));
+        assert_eq!(tickets.issue(&id(2), "ada", 2, 40), Ok(()));
+        assert_eq!(tickets.issue(&id(3), "ada", 3, 70), Err(TicketsFull::All { retry_after_ms: 30 }));
         assert_eq!(tickets.take(&id(1), 80), Some(1));
-        assert_eq!(tickets.issue(&id(3), 3, 80), Ok(()));
-        assert_eq!(tickets.issue(&id(4), 4, 140), Ok(()), "the second is expired");
+        assert_eq!(tickets.issue(&id(3), "ada", 3, 80), Ok(()));
+        assert_eq!(tickets.issue(&id(4), "ada", 4, 140), Ok(()), "the second is expired");
         assert_eq!(tickets.len(), 2);
         tickets.sweep(1_000);
         assert!(tickets.is_empty());
+    }
+
+    #[test]
+    fn nobody_can_have_more_than_a_share_of_the_table() {
+        let mut tickets = Tickets::new(100, bounds(3, 2));
+        assert_eq!(tickets.issue(&id(1), "eve", 1, 0), Ok(()));
+        assert_eq!(tickets.issue(&id(2), "eve", 2, 50), Ok(()));
+        assert_eq!(tickets.issue(&id(3), "eve", 3, 60), Err(TicketsFull::Owner));
+        assert_eq!(tickets.issue(&id(4), "ada", 4, 60), Ok(()));
+        assert_eq!(tickets.take(&id(2), 70), Some(2));
+        assert_eq!(tickets.issue(&id(5), "eve", 5, 70), Ok(()), "one was used");
+        assert_eq!(tickets.issue(&id(6), "eve", 6, 99), Err(TicketsFull::All { retry_after_ms: 1 }));
+        assert_eq!(tickets.issue(&id(6), "eve", 6, 100), Ok(()), "one is expired");
+        tickets.sweep(1_000);
+        assert!(tickets.is_empty() && tickets.by_owner.is_empty());
     }
 
     #[test]
@@ -240,13 +292,15 @@ mod tests {
         fn it_holds_what_a_map_holds(
             steps in proptest::collection::vec((0u16..60, 0u64..20, 0u8..3), 0..600),
         ) {
-            let (mut tickets, mut map, mut now_ms) = (Tickets::new(100, 20), BTreeMap::new(), 0);
+            let (mut tickets, mut map, mut now_ms) = (Tickets::new(100, bounds(20, 8)), BTreeMap::new(), 0);
             for (count, (n, pause_ms, action)) in steps.into_iter().enumerate() {
                 now_ms += pause_ms;
                 map.retain(|_, (expires_ms, _)| *expires_ms > now_ms);
+                let owner = |n: u16| ["ada", "bob", "eve"][usize::from(n % 3)];
                 if action > 0 && !map.contains_key(&n) {
-                    let issued = tickets.issue(&id(n), count, now_ms);
-                    prop_assert_eq!(issued.is_ok(), map.len() < 20);
+                    let issued = tickets.issue(&id(n), owner(n), count, now_ms);
+                    let own = map.keys().filter(|other| owner(**other) == owner(n)).count();
+                    prop_assert_eq!(issued.is_ok(), map.len() < 20 && own < 8);
                     if issued.is_ok() {
                         map.insert(n, (now_ms + 100, count));
                     }

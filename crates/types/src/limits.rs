@@ -97,6 +97,8 @@ pub struct Limits {
     pub passwords_cached_max: usize,
     /// Tickets that wait to be used.
     pub tickets_max: usize,
+    /// Tickets of one user that wait to be used.
+    pub user_tickets_max: usize,
     /// Logins, and passwords of new users, that wait for a hash.
     pub logins_waiting_max: usize,
     /// Logins of one address that wait for a hash.
@@ -182,6 +184,7 @@ impl Default for Limits {
             sessions_cached_max: 20_000,
             passwords_cached_max: 100_000,
             tickets_max: 10_000,
+            user_tickets_max: 1_000,
             logins_waiting_max: 64,
             logins_waiting_per_address_max: 32,
             failed_logins_max: 10,

@@ -11,7 +11,7 @@ use auth::VerifiedPasswords;
 use auth::limiter::{Limiter, Rate};
 use auth::password::PasswordParams;
 use auth::policy::{PolicyLimits, RoleName};
-use auth::ticket::Tickets;
+use auth::ticket::{TicketBounds, Tickets};
 use auth::token::{Issuer, OwnConfig, OwnTokens, SecretRing, TokenBounds, Verifier};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -39,6 +39,8 @@ pub struct IdentityConfig {
     pub admin_password: Option<String>,
     /// `serve --dev`: the administrator's password is well known.
     pub is_dev: bool,
+    /// Whether this start gives the administrator a new password, their group, and no session.
+    pub resets_admin: bool,
     /// What hashing a password costs.
     pub hash_cost: PasswordParams,
     /// How often users and addresses may do what.
@@ -61,6 +63,7 @@ impl IdentityConfig {
             admin: RoleName::parse("admin").expect("a sound name"),
             admin_password: None,
             is_dev: false,
+            resets_admin: false,
             hash_cost: PasswordParams::default(),
             rates: RateLimits::default(),
             audit_events_max: 0,
@@ -140,7 +143,9 @@ impl Common {
         };
         let rates = Rates::new(&config.rates, limits.rate_keys_max)?;
         let verified = VerifiedPasswords::new(random::bytes(), limits.passwords_cached_max);
-        let tickets = Tickets::new(config.ticket_s * 1000, limits.tickets_max);
+        let Limits { tickets_max, user_tickets_max, .. } = *limits;
+        let bounds = TicketBounds { tickets_max, per_owner_max: user_tickets_max };
+        let tickets = Tickets::new(config.ticket_s * 1000, bounds);
         Ok(Arc::new(Common {
             pool,
             verified: Mutex::new(verified),

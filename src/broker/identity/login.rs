@@ -143,7 +143,8 @@ impl Identity {
         Login { token, user: user.to_owned() }
     }
 
-    /// Ends a session at once, on every core; durable when it returns.
+    /// Ends a session at once, on every core; durable when it returns. When no more sessions can be ended
+    /// singly, all of its user end: who wants to be out is out.
     ///
     /// # Errors
     /// [`Failure::NoPermission`] for who has not logged in, and the engine's failures.
@@ -153,6 +154,9 @@ impl Identity {
         };
         // A token that never expires is never forgotten.
         let expires_s = claims.expires_s.unwrap_or(u64::MAX);
+        if session.is_own() && self.revoked.borrow_mut().check_room(now_s()).is_err() {
+            return self.end_sessions_of(&claims.user).await;
+        }
         self.wish(Wish::Revoke { sid, expires_s }).await
     }
 

@@ -1,7 +1,7 @@
 //! Sessions that were ended before their time.
 //!
 //! A session is remembered until its token would have expired by itself. The table is bounded; when it is
-//! full of sessions that still count, no further one can be ended singly (a user's can all at once).
+//! full of sessions that still count, no further one is ended singly: all of its user are.
 
 use auth::token::SessionId;
 use std::collections::{HashMap, VecDeque};
