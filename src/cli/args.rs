@@ -164,12 +164,17 @@ Examples:
   millrace serve --dev
   millrace dev-cert && millrace serve --https --tls-cert cert.pem --tls-key key.pem
   millrace serve --data /var/lib/millrace --admin-password-file /etc/millrace.password
+  millrace serve --data /var/lib/millrace --reset-admin
   millrace serve --config /etc/millrace.toml --cores 0-3
   MILLRACE_LIMITS__BODY_BYTES_MAX=1MiB millrace serve --data /var/lib/millrace")]
 pub(crate) struct ServeArgs {
     /// The settings.
     #[command(flatten)]
     pub(crate) settings: SettingFlags,
+    /// Give the administrator a new password: that of --admin-password-file or MILLRACE_ADMIN_PASSWORD, else
+    /// one that is made up and shown once. Puts them into g-admin and ends their sessions.
+    #[arg(long)]
+    pub(crate) reset_admin: bool,
 }
 
 /// `millrace inspect`.

@@ -24,7 +24,8 @@ use std::time::Duration;
 /// [`Exit::Config`] for a wrong configuration, [`Exit::Serve`] with the server's own code.
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), CliError> {
     let settings = config::load(&args.settings)?;
-    let web = web_config(&settings)?;
+    let mut web = web_config(&settings)?;
+    web.identity.resets_admin = args.reset_admin;
     let config = server_config(&settings, &preflight::allowed_cpus())?;
     if config.is_dev {
         eprintln!("millrace: development mode: admin has the password secret, which everybody knows");

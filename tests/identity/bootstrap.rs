@@ -232,6 +232,34 @@ fn the_well_known_password_does_not_outlive_development_mode() {
 }
 
 #[test]
+fn an_administrator_whose_password_is_lost_is_reset_by_a_start_that_is_told_to() {
+    let (home, reset) = (Home::new(), [&LOOPBACK[..], &["--reset-admin"]].concat());
+    let life = home.start(&LOOPBACK, &[("MILLRACE_ADMIN_PASSWORD", "lost")]);
+    let mut admin = Person::log_in(life.addr, "admin", "lost");
+    assert_eq!(admin.post("/users", r#"{"username":"anna","password":"tea"}"#).status, 201);
+    let token = admin.token.clone();
+    life.stop();
+
+    let life = home.start(&reset, &[]);
+    assert!(!works(life.addr, "admin", "lost") && works(life.addr, "anna", "tea"));
+    let mut before = Person::with_token(life.addr, &token);
+    assert_eq!(before.get("/users").status, 401, "the session of before is over");
+    let said = life.stop();
+    let password = shown(&said).unwrap_or_else(|| panic!("no password in {said:?}")).to_owned();
+    assert!(said.contains("sessions of before are over"), "{said}");
+
+    let life = home.start(&LOOPBACK, &[]);
+    assert!(works(life.addr, "admin", &password), "it stays without the flag");
+    assert!(shown(&life.stop()).is_none());
+    let life = home.start(&reset, &[("MILLRACE_ADMIN_PASSWORD", "given")]);
+    assert!(works(life.addr, "admin", "given"));
+    assert!(shown(&life.stop()).is_none(), "who gives one knows it");
+    let group = [("MILLRACE_AUTH__ADMIN", "anna"), ("MILLRACE_ADMIN_PASSWORD", "given")];
+    let life = home.start(&reset, &group);
+    assert_eq!(Person::log_in(life.addr, "anna", "given").get("/users").status, 200, "anna is one now");
+}
+
+#[test]
 fn every_address_may_be_listened_on_without_development_mode() {
     let home = Home::new();
     let life = home.start(&["--http", "0.0.0.0:0"], &[]);

@@ -1,4 +1,5 @@
-//! The first start: groups, administrator, `anonymous`; and the well-known password that must not stay.
+//! The first start: groups, administrator, `anonymous`; the well-known password that must not stay; and the
+//! administrator whose password is lost.
 //!
 //! Runs on the keeper's core after the roles are loaded and before anything is served. A generated password
 //! is shown once, on stderr, right before it is made durable.
@@ -30,8 +31,14 @@ async fn create_missing(broker: &Rc<Broker>) -> Result<(), String> {
     let config = identity.config();
     // A password that was given is not the well-known one, in development either.
     let is_dev = config.is_dev && config.admin_password.is_none();
-    let wants_password = identity.policy().wants_admin_password(&config.admin, is_dev);
     let had_admin = identity.policy().account(config.admin.as_str()).is_some();
+    if config.resets_admin && !had_admin && identity.policy().role(config.admin.as_str()).is_some() {
+        return Err(format!(
+            "{} cannot be reset: it is a group; auth.admin names the administrator",
+            config.admin
+        ));
+    }
+    let wants_password = config.resets_admin || identity.policy().wants_admin_password(&config.admin, is_dev);
     let generated = generated_password();
     let password = match (&config.admin_password, config.is_dev) {
         (Some(password), _) => password.clone(),
@@ -50,15 +57,21 @@ async fn create_missing(broker: &Rc<Broker>) -> Result<(), String> {
         admin: config.admin.clone(),
         password: hash,
         is_dev,
+        resets_admin: config.resets_admin,
         bucket: identity.own_bucket(config.admin.as_str()),
-        now_s: super::now_s(),
+        // Tokens tell whole seconds: one of before may be of this one.
+        sessions_from_s: super::now_s() + u64::from(had_admin),
     };
     let missing = identity.policy().bootstrap(&start);
     if missing.is_empty() {
         return Ok(());
     }
     if wants_password && is_shown {
-        let why = if had_admin { "; the well-known one of --dev is replaced" } else { "" };
+        let why = match (config.resets_admin, had_admin) {
+            (true, true) => "; sessions of before are over",
+            (false, true) => "; the well-known one of --dev is replaced",
+            (_, false) => "",
+        };
         // Before it counts, so that a crash in between leaves nobody with a password that nobody knows.
         eprintln!(
             "millrace: the password of {} is {generated} (shown this once{why}; change it with \

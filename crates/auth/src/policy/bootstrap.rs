@@ -2,7 +2,7 @@
 //!
 //! Planned at each start and empty when all is there. What an administrator has changed since is left alone:
 //! a role that exists is never written again, but for the well-known password of `serve --dev`, which must
-//! not be served by anything else.
+//! not be served by anything else, and for an administrator whose reset was asked for.
 
 use super::Policy;
 use super::change::Update;
@@ -30,14 +30,16 @@ pub struct Bootstrap {
     pub password: String,
     /// Whether it is the well-known one of `serve --dev`.
     pub is_dev: bool,
+    /// Whether the administrator gets this password and their place in [`ADMIN_GROUP`], whatever they have.
+    pub resets_admin: bool,
     /// The bucket that they own.
     pub bucket: Option<BucketName>,
-    /// Now, in seconds since 1970: sessions of a password that is replaced are over.
-    pub now_s: u64,
+    /// The second since 1970 from which on sessions count of who gets a password, or loses a well-known one.
+    pub sessions_from_s: u64,
 }
 
 impl Policy {
-    /// Whether [`Policy::bootstrap`] would write the administrator's password.
+    /// Whether [`Policy::bootstrap`] would write the administrator's password without being told to.
     pub fn wants_admin_password(&self, admin: &RoleName, is_dev: bool) -> bool {
         match self.account(admin.as_str()) {
             None => self.role(admin.as_str()).is_none() && !self.has_administrator(is_dev),
@@ -51,7 +53,7 @@ impl Policy {
             **name != start.admin && record.account().is_some_and(|account| account.is_dev)
         });
         let without = |(name, record): (&RoleName, &Record)| {
-            let record = Record { kind: Kind::User(Account::new(start.now_s)), ..record.clone() };
+            let record = Record { kind: Kind::User(Account::new(start.sessions_from_s)), ..record.clone() };
             Update { role: name.clone(), record: Some(record) }
         };
         known.map(without).collect()
@@ -86,24 +88,29 @@ impl Policy {
         if self.role(ANONYMOUS).is_none() {
             add(anonymous, Record::new(Kind::User(Account::new(0))));
         }
-        if self.wants_admin_password(&start.admin, start.is_dev) {
+        let is_group = self.role(start.admin.as_str()).is_some_and(Record::is_group);
+        let is_reset = start.resets_admin && !is_group;
+        if is_reset || self.wants_admin_password(&start.admin, start.is_dev) {
             assert!(!start.password.is_empty(), "an administrator has a password");
             let account = Account {
                 password: Some(start.password.clone()),
                 is_dev: start.is_dev,
-                ..Account::new(start.now_s)
+                ..Account::new(start.sessions_from_s)
             };
             let mut record = match self.role(start.admin.as_str()) {
                 Some(known) => known.clone(),
                 None => {
                     let mut record = Record::new(Kind::User(account.clone()));
-                    record.join(admins);
+                    record.join(admins.clone());
                     if let Some(bucket) = &start.bucket {
                         record.grants.insert(Resource::Bucket(bucket.clone()), Permissions::OWNER);
                     }
                     record
                 }
             };
+            if is_reset {
+                record.join(admins);
+            }
             record.kind = Kind::User(account);
             add(start.admin.clone(), record);
         }

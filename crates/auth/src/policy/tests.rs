@@ -32,8 +32,9 @@ impl World {
             admin: name("admin"),
             password: "hash".to_owned(),
             is_dev: false,
+            resets_admin: false,
             bucket: Some(bucket("admin")),
-            now_s: 0,
+            sessions_from_s: 0,
         };
         let updates = world.policy.bootstrap(&start);
         world.apply(updates);
@@ -277,7 +278,7 @@ fn the_well_known_password_is_replaced_by_a_start_that_is_not_for_development() 
     let admin = name("admin");
     let start = |is_dev, password: &str| {
         let (admin, password) = (admin.clone(), password.to_owned());
-        Bootstrap { admin, password, is_dev, bucket: None, now_s: 9 }
+        Bootstrap { admin, password, is_dev, resets_admin: false, bucket: None, sessions_from_s: 9 }
     };
     let mut world = World { policy: Policy::default(), seq: 0 };
     let updates = world.policy.bootstrap(&start(true, "secret"));
@@ -294,10 +295,39 @@ fn the_well_known_password_is_replaced_by_a_start_that_is_not_for_development() 
 }
 
 #[test]
+fn an_administrator_who_is_reset_gets_password_and_group_loses_sessions_and_keeps_the_rest() {
+    let mut world = World::new();
+    let set = Change::SetGroups { name: name("admin"), is_group: false, groups: vec![] };
+    let start = |admin: &str, resets_admin| {
+        let (admin, password) = (name(admin), "new".to_owned());
+        Bootstrap { admin, password, is_dev: false, resets_admin, bucket: None, sessions_from_s: 9 }
+    };
+    world.create("root", None);
+    let groups = vec![name(ADMIN_GROUP)];
+    world.change(Change::SetGroups { name: name("root"), is_group: false, groups }).expect("known");
+    world.change(set).expect("there is another administrator");
+    assert_eq!(world.policy.bootstrap(&start("admin", false)), []);
+    let updates = world.policy.bootstrap(&start("admin", true));
+    assert_eq!(updates.len(), 1, "nobody else is touched");
+    world.apply(updates);
+    let account = world.policy.account("admin").expect("a user");
+    assert_eq!((account.password.as_deref(), account.is_over(Some(8))), (Some("new"), true));
+    assert!(world.rights("admin", &[]).is_admin());
+    let owned = &world.policy.role("admin").expect("a user").grants;
+    assert!(owned.contains_key(&Resource::Bucket(bucket("admin"))), "the grants stay");
+
+    world.change(Change::CreateGroup { name: name("ops"), groups: vec![] }).expect("it is new");
+    assert_eq!(world.policy.bootstrap(&start("ops", true)), [], "a group has no password");
+    let updates = world.policy.bootstrap(&start("newcomer", true));
+    world.apply(updates);
+    assert!(world.rights("newcomer", &[]).is_admin(), "who is missing is created");
+}
+
+#[test]
 fn the_well_known_administrator_of_another_name_loses_the_password() {
     let start = |admin: &str, is_dev, password: &str| {
         let (admin, password) = (name(admin), password.to_owned());
-        Bootstrap { admin, password, is_dev, bucket: None, now_s: 9 }
+        Bootstrap { admin, password, is_dev, resets_admin: false, bucket: None, sessions_from_s: 9 }
     };
     let mut world = World { policy: Policy::default(), seq: 0 };
     let updates = world.policy.bootstrap(&start("admin", true, "secret"));
