@@ -3,7 +3,7 @@
 //! The counts are shared by all cores and touched once per connection and once at its end, never by a
 //! message. A connection over a limit is closed at once; when descriptors run out, accepting pauses.
 
-use super::face::Face;
+use super::face::{Arrival, Face};
 use crate::shard::CoreLink;
 use crate::sys::executor::{Either, Queue, race, sleep, spawn, timeout, yield_if_needed};
 use crate::sys::net::{Listener, Stream};
@@ -126,7 +126,10 @@ impl Connections {
             match accepted {
                 Ok(stream) => {
                     // Over a limit: the stream is dropped, which closes the connection.
-                    let Some(ticket) = admission.admit(stream.peer_addr().ip()) else { continue };
+                    let Some(ticket) = admission.admit(stream.peer_addr().ip()) else {
+                        F::count_arrival(&core, Arrival::OverLimit);
+                        continue;
+                    };
                     let (counted, core) = ((ticket, Open::new(&self)), core.clone());
                     match &tls {
                         None => spawn(Queue::Net, async move {
@@ -139,6 +142,9 @@ impl Connections {
                                 // Made here and in a box, so that a connection that is served holds nothing
                                 // of its handshake: neither in its place nor as an argument.
                                 let shaken = Box::pin(shake_hands(tls, stream, link)).await;
+                                let arrival =
+                                    if shaken.is_some() { Arrival::Shaken } else { Arrival::NotShaken };
+                                F::count_arrival(&core, arrival);
                                 if let Some(stream) = shaken {
                                     F::serve(core, stream).await;
                                 }

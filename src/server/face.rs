@@ -9,6 +9,17 @@ use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
 
+/// What became of a connection before a face serves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// It is closed: there are too many.
+    OverLimit,
+    /// Its TLS handshake is done.
+    Shaken,
+    /// Its TLS handshake failed, or took too long.
+    NotShaken,
+}
+
 /// A protocol that serves connections.
 pub trait Face: Clone + Send + 'static {
     /// What the connections of one core share: the broker's core.
@@ -33,6 +44,10 @@ pub trait Face: Clone + Send + 'static {
     fn opened(_core: Rc<Self::Core>) -> impl Future<Output = Result<(), String>> + 'static {
         std::future::ready(Ok(()))
     }
+
+    /// Counts what became of a connection before it was served. Called on the core, once for a connection
+    /// over a limit and once for each handshake.
+    fn count_arrival(_core: &Self::Core, _arrival: Arrival) {}
 
     /// Serves one connection to its end. When the link begins to drain, it finishes what was accepted, tells
     /// its client where the protocol can, and ends.

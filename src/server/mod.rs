@@ -17,7 +17,7 @@ mod tests;
 mod web;
 
 pub use error::ServeError;
-pub use face::Face;
+pub use face::{Arrival, Face};
 pub use reload::Reload;
 pub use web::{Web, WebConfig};
 

@@ -3,7 +3,7 @@
 //! The one place that knows both; `serve` and programs that embed the server start with it.
 
 use super::secret::SecretFiles;
-use super::{Face, Reload};
+use super::{Arrival, Face, Reload};
 use crate::broker::identity::{Common, IdentityConfig};
 use crate::faces::http::{self, HttpFace, Options};
 use crate::faces::listen;
@@ -106,6 +106,16 @@ impl Face for Web {
 
     async fn opened(core: Rc<http::Core>) -> Result<(), String> {
         core.broker().opened().await
+    }
+
+    fn count_arrival(core: &http::Core, arrival: Arrival) {
+        let counters = core.counters();
+        let counter = match arrival {
+            Arrival::OverLimit => &counters.connections_refused,
+            Arrival::Shaken => &counters.tls_handshakes,
+            Arrival::NotShaken => &counters.tls_handshakes_failed,
+        };
+        counter.add(1);
     }
 
     fn serve(core: Rc<http::Core>, stream: Stream) -> impl Future<Output = ()> + 'static {

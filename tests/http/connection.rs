@@ -239,7 +239,8 @@ fn connections_over_the_limit_are_closed_and_make_room_again() {
     assert!(server.connect().is_closed());
     drop(held);
     std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(server.connect().get("/ping").status, 200);
+    let stats = server.connect().get("/stats").json();
+    assert_eq!(stats["http"]["connections_refused"], 1, "{stats}");
 }
 
 #[test]

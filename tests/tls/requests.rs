@@ -114,6 +114,29 @@ fn the_end_of_a_connection_is_said_by_tls() {
 }
 
 #[test]
+fn handshakes_are_counted_by_how_they_ended() {
+    let dir = Dir::new();
+    let pair = dir.pair("server");
+    let server = Server::start(&dir, &pair);
+    let mut client = Client::connect(server.https(), &Speaks::all(&pair)).expect("connects");
+    let mut counts = || {
+        let stats = client.ask("GET", "/stats", b"").expect("an answer");
+        let stats: serde_json::Value = serde_json::from_slice(&stats.body).expect("JSON");
+        ["tls_handshakes", "tls_handshakes_failed"].map(|key| stats["http"][key].as_u64().expect("a count"))
+    };
+    let [done, failed] = counts();
+    assert!(done >= 1, "its own");
+    let others: Vec<Client> =
+        (0..3).map(|_| Client::connect(server.https(), &Speaks::all(&pair)).expect("connects")).collect();
+    for _ in 0..2 {
+        let mut plain = TcpStream::connect(server.https()).expect("connects");
+        plain.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sends");
+        plain.read_to_end(&mut Vec::new()).expect("an end");
+    }
+    assert_eq!(counts(), [done + others.len() as u64, failed + 2]);
+}
+
+#[test]
 fn plain_http_on_the_tls_port_gets_an_alert_and_nothing_else() {
     let dir = Dir::new();
     let pair = dir.pair("server");

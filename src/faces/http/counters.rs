@@ -39,6 +39,12 @@ pub struct Counters {
     pub connections_open: Counter,
     /// Connections that were accepted.
     pub connections: Counter,
+    /// Connections that were closed because there were too many.
+    pub connections_refused: Counter,
+    /// TLS handshakes that came to a connection.
+    pub tls_handshakes: Counter,
+    /// TLS handshakes that did not: wrong, too slow, or cut.
+    pub tls_handshakes_failed: Counter,
     /// Requests that are under way.
     pub requests_open: Counter,
     /// Requests that were answered.

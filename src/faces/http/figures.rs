@@ -52,6 +52,13 @@ pub(super) static HTTP: &[Figure<SharedCounters>] = figures! {
         "Connections that are open.", |c| c.sum(|c| &c.connections_open);
     "connections", "millrace_http_connections_total", Counter,
         "Connections that were accepted.", |c| c.sum(|c| &c.connections);
+    "connections_refused", "millrace_http_connections_refused_total", Counter,
+        "Connections that were closed at once because there were too many.",
+        |c| c.sum(|c| &c.connections_refused);
+    "tls_handshakes", "millrace_tls_handshakes_total"["result" = "done"], Counter,
+        "TLS handshakes by how they ended.", |c| c.sum(|c| &c.tls_handshakes);
+    "tls_handshakes_failed", "millrace_tls_handshakes_total"["result" = "failed"], Counter,
+        "TLS handshakes by how they ended.", |c| c.sum(|c| &c.tls_handshakes_failed);
     "requests_open", "millrace_http_requests_open", Gauge,
         "Requests that are under way; listeners not among them.", |c| c.sum(|c| &c.requests_open);
     "requests", "millrace_http_requests_total", Counter,
