@@ -29,6 +29,36 @@ fn users_are_listed_by_name() {
 }
 
 #[test]
+fn lists_that_take_many_pieces_are_whole() {
+    let server = Server::start_closed(&[]);
+    let mut admin = Person::admin(&server);
+    // With admin and anonymous just two pieces of 64 roles and the two groups, then one role more and less.
+    let users: Vec<String> = (0..125).map(|n| format!("user{n:03}")).collect();
+    let mut expected = vec!["admin".to_owned(), "anonymous".to_owned()];
+    let mut holders = Vec::new();
+    for (n, user) in users.iter().enumerate() {
+        let body = json!({ "username": user, "password": "p" }).to_string();
+        assert_eq!(admin.post("/users", &body).status, 201);
+        admin.grant("shared", user, "get");
+        expected.push(user.clone());
+        holders.push(json!({ "name": user, "grants": ["get"] }));
+        if n % 64 > 58 || n == 124 {
+            assert_eq!(names(&mut admin), expected);
+            let access = admin.get("/access/shared").json();
+            assert_eq!(access, json!({ "users": holders, "groups": [] }));
+            let listed = admin.get("/admin/users").json();
+            let listed: Vec<&String> = listed["users"].as_object().expect("an object").keys().collect();
+            assert_eq!(listed, expected.iter().collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(admin.get("/access/nobody").json(), json!({ "users": [], "groups": [] }));
+    assert_eq!(admin.delete("/users/user070").status, 204);
+    admin.revoke("shared", "user071", "get");
+    let access = admin.get("/access/shared").json();
+    assert_eq!(access["users"].as_array().expect("an array").len(), 123);
+}
+
+#[test]
 fn a_new_user_has_a_place_and_can_log_in_on_every_core() {
     let server = Server::start_closed(&TWO_CORES);
     let mut admin = Person::admin(&server);

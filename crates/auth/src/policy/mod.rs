@@ -4,7 +4,7 @@
 //! changes ([`Policy::plan`]) and makes them durable before any core applies them. A role's record is all
 //! there is to know of it; nothing here looks at a clock or waits.
 //!
-//! Invariant: `members` holds exactly the group memberships that the records name.
+//! Invariant: `members` and `holders` hold exactly the memberships and the grants that the records name.
 
 mod bootstrap;
 mod change;
@@ -25,6 +25,7 @@ pub use rights::{Rights, RoleRights};
 pub use role_name::{IllegalName, ROLE_NAME_BYTES_MAX, RoleName};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::rc::Rc;
 use types::{Epoch, SeqNum};
 
@@ -40,6 +41,27 @@ pub struct Policy {
     gone: BTreeMap<RoleName, Version>,
     /// Who is in a group, directly.
     members: BTreeMap<RoleName, BTreeSet<RoleName>>,
+    /// Who was granted something on a resource itself.
+    holders: BTreeMap<Resource, BTreeSet<RoleName>>,
+}
+
+/// Adds a role to those of `key`.
+fn note<K: Ord + Clone>(roles: &mut BTreeMap<K, BTreeSet<RoleName>>, key: &K, role: &RoleName) {
+    roles.entry(key.clone()).or_default().insert(role.clone());
+}
+
+/// Removes a role from those of `key`, and with the last one the key.
+fn forget<K: Ord>(roles: &mut BTreeMap<K, BTreeSet<RoleName>>, key: &K, role: &RoleName) {
+    let of_key = roles.get_mut(key).expect("what records name was noted");
+    of_key.remove(role);
+    if of_key.is_empty() {
+        roles.remove(key);
+    }
+}
+
+/// All that come after one, or all.
+fn behind(after: Option<&RoleName>) -> (Bound<&RoleName>, Bound<&RoleName>) {
+    (after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
 impl Policy {
@@ -51,19 +73,13 @@ impl Policy {
             return false;
         }
         if let Some((_, old)) = self.roles.remove(role) {
-            for group in &old.groups {
-                let members = self.members.get_mut(group).expect("members follow the records");
-                members.remove(role);
-                if members.is_empty() {
-                    self.members.remove(group);
-                }
-            }
+            old.groups.iter().for_each(|group| forget(&mut self.members, group, role));
+            old.grants.keys().for_each(|resource| forget(&mut self.holders, resource, role));
         }
         match record {
             Some(record) => {
-                for group in &record.groups {
-                    self.members.entry(group.clone()).or_default().insert(role.clone());
-                }
+                record.groups.iter().for_each(|group| note(&mut self.members, group, role));
+                record.grants.keys().for_each(|resource| note(&mut self.holders, resource, role));
                 self.gone.remove(role);
                 self.roles.insert(role.clone(), (version, record));
             }
@@ -97,6 +113,22 @@ impl Policy {
     /// All roles, ascending by name.
     pub fn roles(&self) -> impl Iterator<Item = (&RoleName, &Record)> {
         self.roles.iter().map(|(name, (_, record))| (name, record))
+    }
+
+    /// The roles after one, or all, ascending by name: for who walks them in pieces.
+    pub fn roles_after(&self, after: Option<&RoleName>) -> impl Iterator<Item = (&RoleName, &Record)> {
+        self.roles.range::<RoleName, _>(behind(after)).map(|(name, (_, record))| (name, record))
+    }
+
+    /// Of these the ones that were granted something on a resource itself.
+    pub fn holders_after(
+        &self,
+        resource: &Resource,
+        after: Option<&RoleName>,
+    ) -> impl Iterator<Item = (&RoleName, &Record)> {
+        let names = self.holders.get(resource).into_iter();
+        let names = names.flat_map(move |names| names.range::<RoleName, _>(behind(after)));
+        names.map(|name| (name, self.role(name.as_str()).expect("who holds a grant has a record")))
     }
 
     /// How many roles there are.
@@ -143,11 +175,16 @@ impl Policy {
         Rights::new(groups.contains(ADMIN_GROUP), roles)
     }
 
-    /// Panics if the members do not follow the records.
+    /// Panics if members or holders do not follow the records.
     pub fn assert_invariants(&self) {
         let named: usize = self.roles.values().map(|(_, record)| record.groups.len()).sum();
         assert_eq!(named, self.members.values().map(BTreeSet::len).sum::<usize>(), "members = memberships");
+        let granted: usize = self.roles.values().map(|(_, record)| record.grants.len()).sum();
+        assert_eq!(granted, self.holders.values().map(BTreeSet::len).sum::<usize>(), "holders = grants");
         for (name, (_, record)) in &self.roles {
+            let is_holder =
+                |resource: &Resource| self.holders.get(resource).is_some_and(|all| all.contains(name));
+            assert!(record.grants.keys().all(is_holder), "{name} holds its grants");
             let is_member = |group: &RoleName| self.members.get(group).is_some_and(|all| all.contains(name));
             assert!(record.groups.iter().all(is_member), "{name} is a member of its groups");
             assert!(record.groups.is_sorted(), "groups are ascending");

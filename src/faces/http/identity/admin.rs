@@ -94,7 +94,7 @@ impl AdminPlan {
         match self {
             AdminPlan::Login => login(identity, body, peer).await,
             AdminPlan::ShowPermissions => Ok(reply::permissions(identity)),
-            AdminPlan::List { is_group } => Ok(reply::roles(identity, is_group)),
+            AdminPlan::List { is_group } => Ok(reply::roles(identity, is_group).await),
             AdminPlan::Show { is_group, name } => reply::role(identity, is_group, &name),
             AdminPlan::Create { is_group: false } => {
                 create_user(identity, body, |group| check(leads_to_admins(group))).await

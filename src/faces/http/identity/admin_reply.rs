@@ -5,10 +5,11 @@
 use super::super::flight::Answer;
 use super::super::reply::Reply;
 use super::grants::admin_items;
+use super::walk::{Members, each_role};
 use crate::broker::identity::Identity;
 use auth::policy::{Permission, RoleName};
 use http1::target::percent_encode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use types::Failure;
 
 /// `{}` with a status.
@@ -39,17 +40,17 @@ pub(super) fn permissions(identity: &Identity) -> Reply {
 }
 
 /// All users or groups, with the groups that each is in.
-pub(super) fn roles(identity: &Identity, is_group: bool) -> Reply {
-    let policy = identity.policy();
-    let mut found = Map::new();
-    for (name, record) in policy.roles() {
+pub(super) async fn roles(identity: &Identity, is_group: bool) -> Reply {
+    let mut found = Members::default();
+    each_role(identity, None, |name, record| {
         if record.is_group() == is_group && (is_group || record.account().is_some()) {
             let groups: Vec<&str> = record.groups.iter().map(RoleName::as_str).collect();
-            found.insert(name.to_string(), json!({ "groups": groups }));
+            found.insert(name.as_str(), &json!({ "groups": groups }));
         }
-    }
+    })
+    .await;
     let member = if is_group { "groups" } else { "users" };
-    Reply::json(200, json!({ member: found }).to_string())
+    Reply::json(200, format!(r#"{{"{member}":{{{}}}}}"#, found.as_str()))
 }
 
 /// One user or group with all grants: its own, those of its groups, and those of everybody.

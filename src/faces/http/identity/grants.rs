@@ -7,6 +7,7 @@ use super::super::core::Core;
 use super::super::reply::Reply;
 use super::super::route::bad_target;
 use super::fields::{self, Fields};
+use super::walk::{Members, each_role};
 use crate::broker::identity::{Identity, Session};
 use auth::policy::{Change, Granter, Permission, Permissions, Resource, RoleName};
 use http1::{RequestHead, target};
@@ -26,15 +27,16 @@ pub(super) fn resource(head: &RequestHead) -> Result<Resource, Failure> {
 }
 
 /// GET: the roles that were granted something here itself.
-pub(super) fn show(identity: &Identity, resource: &Resource) -> Reply {
-    let policy = identity.policy();
-    let (mut users, mut groups) = (Vec::new(), Vec::new());
-    for (name, record) in policy.roles() {
-        let Some(held) = record.grants.get(resource) else { continue };
-        let item = json!({ "name": name.as_str(), "grants": names(*held) });
-        if record.account().is_some() { users.push(item) } else { groups.push(item) }
-    }
-    Reply::json(200, json!({ "users": users, "groups": groups }).to_string())
+pub(super) async fn show(identity: &Identity, resource: &Resource) -> Reply {
+    let (mut users, mut groups) = (Members::default(), Members::default());
+    each_role(identity, Some(resource), |name, record| {
+        let held = record.grants[resource];
+        let item = json!({ "name": name.as_str(), "grants": names(held) });
+        if record.account().is_some() { users.push(&item) } else { groups.push(&item) }
+    })
+    .await;
+    let (users, groups) = (users.as_str(), groups.as_str());
+    Reply::json(200, format!(r#"{{"groups":[{groups}],"users":[{users}]}}"#))
 }
 
 fn names(permissions: Permissions) -> Vec<&'static str> {

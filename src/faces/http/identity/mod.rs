@@ -11,6 +11,7 @@ mod fields;
 mod grants;
 mod sessions;
 mod users;
+mod walk;
 
 use super::access::Asker;
 use super::core::Core;
@@ -107,12 +108,12 @@ impl IdentityPlan {
             Wanted::EndSession(None) => sessions::end(identity, &session()).await,
             Wanted::EndSession(Some(user)) => sessions::end_all(identity, &user).await,
             Wanted::Ticket => sessions::ticket(identity, &session()),
-            Wanted::ListUsers => Ok(users::list(identity)),
+            Wanted::ListUsers => Ok(users::list(identity).await),
             Wanted::CreateUser => users::create(identity, body).await,
             Wanted::SetPassword(user) => users::set_password(core, &session(), user, body).await,
             Wanted::ShowUser(user) => users::show(identity, &user),
             Wanted::DeleteUser(user) => users::delete(identity, &user).await,
-            Wanted::ShowGrants(resource) => Ok(grants::show(identity, &resource)),
+            Wanted::ShowGrants(resource) => Ok(grants::show(identity, &resource).await),
             Wanted::ChangeGrants(resource) => grants::change(core, &session(), resource, body).await,
             Wanted::Admin(plan) => plan.carry_out(core, self.session.as_deref(), body, self.peer).await,
         }

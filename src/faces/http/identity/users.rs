@@ -6,19 +6,24 @@
 use super::super::core::Core;
 use super::super::reply::Reply;
 use super::fields::Fields;
+use super::walk::{Members, each_role};
 use crate::broker::Broker;
 use crate::broker::identity::{Identity, Session};
 use auth::policy::RoleName;
 use http1::target::percent_encode;
-use serde_json::{Value, json};
+use serde_json::json;
 use types::Failure;
 
 /// GET: all users, ascending.
-pub(super) fn list(identity: &Identity) -> Reply {
-    let policy = identity.policy();
-    let users = policy.roles().filter(|(_, record)| record.account().is_some());
-    let users: Vec<Value> = users.map(|(name, _)| json!({ "username": name.as_str() })).collect();
-    Reply::json(200, Value::Array(users).to_string())
+pub(super) async fn list(identity: &Identity) -> Reply {
+    let mut users = Members::default();
+    each_role(identity, None, |name, record| {
+        if record.account().is_some() {
+            users.push(&json!({ "username": name.as_str() }));
+        }
+    })
+    .await;
+    Reply::json(200, format!("[{}]", users.as_str()))
 }
 
 /// GET of one user: the groups that they are in.
