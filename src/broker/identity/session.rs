@@ -7,15 +7,17 @@
 use super::common::{Common, lock};
 use super::{Identity, now_s};
 use crate::broker::Broker;
-use crate::sys::clock;
+use crate::sys::{clock, random};
 use auth::policy::{ADMIN_GROUP, ANONYMOUS, AUTHENTICATED_GROUP, Policy, Rights, RoleName, RoleRights};
 use auth::ticket::TicketId;
 use auth::token::{Claims, SessionId, TokenKind, Verifier};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
 use std::sync::Arc;
 use types::Failure;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// What a request says of who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,15 +121,50 @@ pub(super) struct Sessions {
     edition: Cell<u64>,
 }
 
-type Tokens = HashMap<Box<[u8]>, Rc<Session>>;
+type Tokens = HashMap<Box<[u8]>, Rc<Session>, TokenHash>;
+
+/// The end of a token that is hashed: a part of its signature, which is as good as random.
+const HASHED_BYTES: usize = 64;
+
+/// How tokens are hashed: every request brings one of some 250 bytes. Only tokens that were verified are put
+/// into a table, so nobody chooses their signatures, and the seed is known to nobody.
+#[derive(Clone, Copy)]
+struct TokenHash(u64);
+
+impl BuildHasher for TokenHash {
+    type Hasher = TokenHasher;
+
+    fn build_hasher(&self) -> TokenHasher {
+        TokenHasher(self.0)
+    }
+}
+
+/// The hash so far, which is the seed of the next part.
+struct TokenHasher(u64);
+
+impl Hasher for TokenHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let end = &bytes[bytes.len().saturating_sub(HASHED_BYTES)..];
+        self.0 = xxh3_64_with_seed(end, self.0);
+    }
+
+    fn write_usize(&mut self, length: usize) {
+        self.0 = self.0.wrapping_add(length as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 impl Sessions {
     pub(super) fn new(tokens_max: usize) -> Sessions {
+        let hash = TokenHash(u64::from_le_bytes(random::bytes()));
         Sessions {
             anonymous: Session::new(None, 0),
             half_max: (tokens_max / 2).max(1),
-            young: RefCell::default(),
-            old: RefCell::default(),
+            young: RefCell::new(Tokens::with_hasher(hash)),
+            old: RefCell::new(Tokens::with_hasher(hash)),
             keys: RefCell::default(),
             edition: Cell::new(0),
         }
@@ -145,7 +182,8 @@ impl Sessions {
     fn remember(&self, token: Box<[u8]>, session: Rc<Session>) {
         let mut young = self.young.borrow_mut();
         if young.len() >= self.half_max {
-            *self.old.borrow_mut() = std::mem::take(&mut young);
+            let empty = Tokens::with_hasher(*young.hasher());
+            *self.old.borrow_mut() = std::mem::replace(&mut young, empty);
         }
         young.insert(token, session);
     }
