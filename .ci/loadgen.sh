@@ -13,21 +13,12 @@ source .ci/scratch.sh
 
 # The verifier makes the administrator's password of its server itself; this one is of the server below.
 export MILLRACE_ADMIN_PASSWORD=tea-at-five MILLRACE_PASSWORD=tea-at-five
-"$bin/millrace" dev-cert --out "$work" > /dev/null
-"$bin/millrace" serve --http 127.0.0.1:0 --https 127.0.0.1:0 --tls-cert "$work/cert.pem" --tls-key "$work/key.pem" \
-    --data "$work/listened" > "$work/ready" &
-server=$!
-for _ in $(seq 100); do
-    grep -q ready "$work/ready" && break
-    sleep 0.1
-done
-target=$(sed -n 's#.*ready: http://\([0-9.:]*\).*#\1#p' "$work/ready")
+serve_both
 for form in websocket sse longpoll; do
-    "$bin/loadgen" listen --target "$target" --user admin --form "$form" --listeners 50 --rate 500 --duration 3s --warmup 1s
+    "$bin/loadgen" listen --target "$plain" --user admin --form "$form" --listeners 50 --rate 500 --duration 3s --warmup 1s
 done
-secure=$(sed -n 's#.* https://\([0-9.:]*\).*#\1#p' "$work/ready")
 token=$(curl -s -H 'content-type: application/json' -d '{"username":"admin","password":"tea-at-five"}' \
-    "http://$target/sessions" | sed 's/.*"token":"\([^"]*\)".*/\1/')
+    "http://$plain/sessions" | sed 's/.*"token":"\([^"]*\)".*/\1/')
 tls=(--tls --cacert "$work/cert.pem" --target "$secure" --token "$token")
 "$bin/loadgen" append "${tls[@]}" --connections 32 --pipeline 8 --duration 3s --warmup 1s
 "$bin/loadgen" listen "${tls[@]}" --listeners 50 --rate 500 --duration 3s --warmup 1s

@@ -70,6 +70,7 @@ async def ask(place, request, timeout=15, body_s=0.2):
         reader, writer = await asyncio.wait_for(asyncio.open_connection(*place), timeout)
     except OSError:
         return None
+    head = b""
     try:
         writer.write(request)
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), timeout)
@@ -77,7 +78,7 @@ async def ask(place, request, timeout=15, body_s=0.2):
     except asyncio.IncompleteReadError as ended:
         return ended.partial
     except (ConnectionError, asyncio.TimeoutError):
-        return locals().get("head", b"")
+        return head
     finally:
         writer.close()
 
@@ -120,7 +121,7 @@ def status_of(answer):
 
 
 async def heads(place, told, count, until):
-    async for index, _ in paced(range(count), until):
+    async for index in paced(range(count), until):
         request = BAD_HEADS[index % len(BAD_HEADS)]
         if index >= len(BAD_HEADS):
             # Then every one of them with a byte changed; such a one may be sound by chance.
@@ -141,11 +142,11 @@ async def paced(things, until):
     begin, pace = time.monotonic(), (until - time.monotonic()) / len(things)
     for index, thing in enumerate(things):
         await asyncio.sleep(max(begin + index * pace - time.monotonic(), 0))
-        yield index, thing
+        yield thing
 
 
 async def paths(place, told, token, until):
-    async for _, path in paced(PATHS, until):
+    async for path in paced(PATHS, until):
         bearer = f"Authorization: Bearer {token}\r\n"
         request = f"GET {path} HTTP/1.1\r\nHost: a\r\n{bearer}Connection: close\r\n\r\n".encode()
         answer = await ask(place, request) or b""
@@ -170,7 +171,7 @@ async def headers(place, told, token, until):
             ("/streams/b/s", f"traceparent: {evil}\r\n"),
             ("/streams/b/s", "Origin: a\rX-Injected: 1\r\n"),
         ]
-    async for _, (path, header) in paced(targets, until):
+    async for path, header in paced(targets, until):
         bearer = f"Authorization: Bearer {token}\r\n{header}Connection: close\r\n\r\n"
         request = f"GET {path} HTTP/1.1\r\nHost: a\r\n{bearer}".encode()
         answer = await ask(place, request) or b""
