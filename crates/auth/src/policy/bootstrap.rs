@@ -97,18 +97,19 @@ impl Policy {
                 is_dev: start.is_dev,
                 ..Account::new(start.sessions_from_s)
             };
-            let mut record = match self.role(start.admin.as_str()) {
+            let known_record = self.role(start.admin.as_str());
+            let joins = is_reset || known_record.is_none();
+            let mut record = match known_record {
                 Some(known) => known.clone(),
                 None => {
                     let mut record = Record::new(Kind::User(account.clone()));
-                    record.join(admins.clone());
                     if let Some(bucket) = &start.bucket {
                         record.grants.insert(Resource::Bucket(bucket.clone()), Permissions::OWNER);
                     }
                     record
                 }
             };
-            if is_reset {
+            if joins {
                 record.join(admins);
             }
             record.kind = Kind::User(account);

@@ -112,7 +112,7 @@ impl Policy {
 
     /// All roles, ascending by name.
     pub fn roles(&self) -> impl Iterator<Item = (&RoleName, &Record)> {
-        self.roles.iter().map(|(name, (_, record))| (name, record))
+        self.roles_after(None)
     }
 
     /// The roles after one, or all, ascending by name: for who walks them in pieces.

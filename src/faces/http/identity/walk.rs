@@ -18,26 +18,20 @@ pub(super) async fn each_role(
 ) {
     let mut last: Option<RoleName> = None;
     loop {
-        let next = {
+        last = {
             let policy = identity.policy();
-            let mut in_piece = 0;
-            let mut see = |(name, record): (&RoleName, &Record)| {
+            let see = |(name, record): (&RoleName, &Record)| {
                 take(name, record);
-                in_piece += 1;
                 name.clone()
             };
-            let next = match holders_of {
-                None => policy.roles_after(last.as_ref()).take(PIECE).map(&mut see).last(),
-                Some(resource) => {
-                    policy.holders_after(resource, last.as_ref()).take(PIECE).map(&mut see).last()
-                }
-            };
-            next.filter(|_| in_piece == PIECE)
+            match holders_of {
+                None => policy.roles_after(last.as_ref()).take(PIECE).map(see).last(),
+                Some(resource) => policy.holders_after(resource, last.as_ref()).take(PIECE).map(see).last(),
+            }
         };
-        if next.is_none() {
+        if last.is_none() {
             return;
         }
-        last = next;
         yield_if_needed().await;
     }
 }
